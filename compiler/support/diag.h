@@ -40,22 +40,27 @@ typedef struct {
 		diag *item;
 		int count, cap;
 	} list;
-	int errors, warnings;
+	int errors, warnings; /* all of them, kept in the list or not */
 	int error_limit; /* further errors are counted, not stored; 0 means 20 */
 	bool warnings_are_errors;
+	bool dropped; /* the newest message is past its limit: its notes and hints are dropped too */
+	int notes;    /* of the newest message */
 } diags;
 
 typedef enum { DIAG_TEXT, DIAG_TEXT_COLOR, DIAG_JSON } diag_format;
 
 /* source.c */
 
+#define SOURCE_MAX ((size_t)4 << 20) /* bytes; a longer source is refused by ast_parse, its lines are not indexed */
+
 /* Wraps `len` bytes (borrowed, must outlive the source) and indexes its lines. */
-source *source_create(arena *a, const char *name, const char *text, size_t len);
+source *source_create(arena *a, const char *name, const char *bytes, size_t len);
 /* 1-based line and column (in bytes) of an offset; offsets past the end give the end. */
 void source_position(const source *s, uint32_t offset, int *line, int *column);
 
 /* diag.c */
 
+/* An empty collection whose messages live in `a`. */
 diags *diags_create(arena *a, const source *src);
 void diag_error(diags *d, loc at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_warning(diags *d, loc at, const char *name, const char *fmt, ...)
@@ -64,12 +69,15 @@ void diag_note(diags *d, loc at, const char *fmt, ...) __attribute__((format(pri
 /* Attaches a hint to the newest message. */
 void diag_hint(diags *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int diag_error_count(const diags *d);
-/* Appends every message to `out` in the given format (JSON: one array of objects). */
-void diags_print(const diags *d, diag_format format, text *out);
 /* The nearest of `n` names by edit distance, NULL when none is near. */
 const char *diag_nearest(const char *word, const char *const *names, int n);
 /* From the first loc's begin to the second's end. */
 loc loc_join(loc a, loc b);
+
+/* diag_print.c */
+
+/* Appends every message to `out` in the given format (JSON: one array of objects). */
+void diags_print(const diags *d, diag_format format, text *out);
 
 /* ice.c */
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct {
 	char *data; /* zero-terminated, owned; free with text_free or take with text_take */
@@ -16,6 +17,8 @@ char *text_take(text *t);
 /* Appends without any indentation or newline. */
 void text_put(text *t, const char *s);
 void text_putn(text *t, const char *s, size_t n);
+/* `n` times the character `c`. */
+void text_fill(text *t, char c, size_t n);
 void text_printf(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void text_vprintf(text *t, const char *fmt, va_list ap);
 /* One whole line: indentation, the formatted text, newline. */
@@ -27,3 +30,7 @@ void text_close(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 
 void text_json_string(text *t, const char *s, size_t n);
 /* Appends the shortest decimal that reads back as the same double (an int-valued double gets ".0" if `dot`). */
 void text_double(text *t, double x, int dot);
+/* The double that the decimal `s` stands for, in the C locale whatever the host program has set. */
+double text_to_double(const char *s);
+/* The code point at `s` (`n` bytes available) and its length in bytes; 0 and U+FFFD when it is not UTF-8. */
+int text_utf8_decode(const char *s, size_t n, uint32_t *code);
