@@ -144,6 +144,8 @@ static void print_snippet(const source *src, loc at, const palette *c, text *out
 	uint32_t start, end, first, last;
 	text under = {0};
 
+	if (at.begin > src->len)
+		at.begin = (uint32_t)src->len;
 	source_position(src, at.begin, &line, &column);
 	start = src->line_start[line - 1];
 	end = line < src->line_count ? src->line_start[line] - 1 : (uint32_t)src->len;
