@@ -1,10 +1,16 @@
 /* sema.h: what a spec means. Names resolved, shapes and types checked, constants folded.
  *
- *   resolve.c   names -> objects, expressions -> expr          (sema_check drives it)
- *   shape.c     axes, extents, grouping, feature indices
- *   check.c     windows, masks, schedules, unused names
- *   eval.c      the reference interpreter: float64, brute force over the index space
- *   expr.c      building, comparing, printing expressions
+ *   check.c       sema_check: the order of the stages; windows, masks, unused names
+ *   declare.c     const, param, group, index statements; -D overrides
+ *   shape.c       tensors and their dimensions -> lengths and axes; outputs
+ *   resolve.c     names, operators, calls, subscripts -> expr
+ *   reduce.c      sum, softmax, ...: extents of feature indices, use of key indices
+ *   define.c      definitions, plain and with feature parameters
+ *   range.c       linear forms and intervals: empty windows, constant masks, subscripts out of range
+ *   schedule.c    schedule settings
+ *   sema_print.c  the checked spec as text
+ *   eval.c        the reference interpreter: float64, brute force over the index space
+ *   expr.c        building and comparing expressions; expr_fold.c constant folding; expr_print.c
  *
  * Everything lives in one arena and is immutable after sema_check; any number of threads may read it.
  *
@@ -24,6 +30,8 @@
 #define SEMA_MAX_RANK 8       /* dimensions of a tensor                 */
 #define SEMA_MAX_KEYS 4       /* key axes: order of the attention       */
 #define SEMA_MAX_FEATURE 1024 /* extent of a feature axis               */
+#define SEMA_MAX_AXES 128     /* axes of a spec, later stages' included */
+#define SEMA_MAX_SIZE 200000  /* expression nodes of a spec             */
 
 typedef enum { DTYPE_BF16, DTYPE_F16, DTYPE_F32, DTYPE_I32, DTYPE_F64 } sema_dtype;
 typedef enum { TYPE_INT, TYPE_FLOAT, TYPE_BOOL, TYPE_POISON } expr_type;
@@ -44,12 +52,16 @@ typedef enum {
 
 typedef enum { REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_LSE } reduce_how;
 
-/* One node. Shared subexpressions are shared pointers; nodes are never changed after they are built. */
+/* One node. Shared subexpressions are shared pointers; nodes are never changed after they are built.
+ * A constant condition is a comparison of two constants: there are no bool constants. */
 struct expr {
 	expr_op op;
 	expr_type type;
 	loc at;
-	uint32_t id; /* dense within a spec, for side tables */
+	uint32_t id;    /* dense within a spec, for side tables */
+	uint32_t size;  /* nodes of the tree, a shared one each time it is met, a DEF as one; saturates */
+	uint32_t depth; /* longest path, going on through DEF; sema_check bounds it, so recursion is safe */
+	uint64_t reads[SEMA_MAX_AXES / 64]; /* bit [axis id]: see expr_depends */
 	union {
 		int64_t i;           /* CONST_INT   */
 		double f;            /* CONST_FLOAT */
@@ -66,9 +78,14 @@ struct expr {
 			reduce_how how; /* REDUCE only */
 			int axes;
 			sema_axis *axis[SEMA_MAX_KEYS]; /* all FEATURE or all KEY; SOFTMAX, LSE: KEY only */
-			expr *body;
-			expr *sink; /* SOFTMAX, LSE: extra logit of each row, else NULL */
-		} reduce;
+			union {
+				struct {
+					expr *body; /* FLOAT */
+					expr *sink; /* SOFTMAX, LSE: extra logit of each row, else NULL */
+				};
+				expr *part[2];
+			};
+		} reduce; /* over KEY axes: over the visible coordinates only, see sema_mask_applies */
 	};
 };
 
@@ -88,7 +105,8 @@ typedef struct {
 } sema_window;
 
 struct sema_axis {
-	const char *name; /* index name, or the length's name where no index names it */
+	const char *name;  /* index name, or the length's name where no index names it */
+	const char *coord; /* its coordinate when printed: the index name, else the length's in lower case; unique */
 	axis_kind kind;
 	loc at;
 	int id;              /* position in sema_spec.axis */
@@ -201,34 +219,59 @@ typedef struct {
 sema_spec *sema_check(arena *a, const ast_file *file, const ast_spec *spec, const source *src,
 	const sema_define *define, int defines, diags *d);
 
-/* --- expr.c --- */
+/* Whether mask `m` restricts a reduction over `axes` key axes: it reads one of them, or no key index at all. Other
+ * key indices that it reads are free in the reduction, whose value then depends on them. */
+bool sema_mask_applies(const sema_spec *s, const expr *m, sema_axis *const *axis, int axes);
+/* A new FEATURE axis. */
+sema_axis *sema_feature(sema_spec *s, loc at, const char *name, int64_t extent);
+const char *sema_dtype_name(sema_dtype t);
+int sema_dtype_size(sema_dtype t);
+
+/* --- expr.c, expr_fold.c --- */
 
 extern const struct expr_op_info {
 	const char *text;
 	int arity;
 } expr_op_info[EXPR_OP_COUNT];
 
-/* Builders fold constants and give the type; `at` is the location of the whole node. */
+/* Builders fold constants, insert TO_FLOAT where an int meets a float, and give the type; any poison operand gives
+ * poison. `at` is the location of the whole node. */
+expr *expr_poison(sema_spec *s, loc at);
 expr *expr_int(sema_spec *s, loc at, int64_t v);
 expr *expr_float(sema_spec *s, loc at, double v);
+/* ROW axes have coordinates only where some tensor has them; a GROUP coordinate is that of its row axis // (H / G). */
 expr *expr_coord(sema_spec *s, loc at, sema_axis *axis);
+expr *expr_length(sema_spec *s, loc at, sema_length *l);
+expr *expr_param(sema_spec *s, loc at, sema_param *p);
+expr *expr_def(sema_spec *s, loc at, sema_def *d);
+/* `sub`: the tensor's rank of INT expressions. */
+expr *expr_load(sema_spec *s, loc at, sema_tensor *t, expr *const *sub);
 expr *expr_unary(sema_spec *s, loc at, expr_op op, expr *x);
 expr *expr_binary(sema_spec *s, loc at, expr_op op, expr *x, expr *y);
 expr *expr_where(sema_spec *s, loc at, expr *c, expr *x, expr *y);
-/* A node of the same kind with other children; kids are the loads' subscripts, args, or body (and sink). */
+/* `op` is REDUCE or SOFTMAX; the body becomes FLOAT. Over nothing: sum 0, prod 1, max and lse -inf, min +inf. */
+expr *expr_reduce(sema_spec *s, loc at, expr_op op, reduce_how how, sema_axis *const *axis, int axes,
+	expr *body, expr *sink);
+expr *expr_to_float(sema_spec *s, expr *x);
+/* The value of a condition made of constants only; false when it is none. */
+bool expr_const_bool(const expr *e, bool *value);
+/* A node of the same kind with other children (in expr_kids' order); `e` itself when they are the same. */
 expr *expr_rebuild(sema_spec *s, const expr *e, expr *const *kid);
 /* Children in a fixed order: a load's subscripts, args, or body (and sink when present). */
 int expr_kids(const expr *e, expr *const **kid);
-/* `e` with every COORD of `axis` replaced by `with`. */
+/* `e` with every COORD of `axis` replaced by `with`, looking through DEF; bound FEATURE axes that `with` reads are
+ * renamed. `axis` is FEATURE, or no key reduction in `e` depends on it. */
 expr *expr_substitute(sema_spec *s, expr *e, const sema_axis *axis, expr *with);
-/* Same meaning by structure (locations ignored; DEF nodes equal when the same definition). */
+/* Same meaning by structure (locations and names of bound axes ignored; DEF nodes equal when the same definition). */
 bool expr_equal(const expr *x, const expr *y);
-/* Whether `e` reads the coordinate of `axis`, looking through DEF and into GROUP (a load at G depends on H). */
+/* Whether `e` reads the coordinate of `axis`, looking through DEF and into GROUP (a load at G depends on H). Bound
+ * axes don't count; a key reduction depends on what its windows and masks read. Constant time. */
 bool expr_depends(const expr *e, const sema_axis *axis);
+
+/* --- expr_print.c, sema_print.c --- */
+
 /* The expression in the language's own syntax with implied subscripts shown: q[b, i, h, d]. */
 void expr_print(const expr *e, text *out);
-const char *sema_dtype_name(sema_dtype t);
-int sema_dtype_size(sema_dtype t);
 /* The spec with everything resolved, one object a line (part of --emit model). */
 void sema_print(const sema_spec *s, text *out);
 
