@@ -343,8 +343,9 @@ typedef struct rewritten {
 
 typedef struct {
 	sema_spec *s;
-	const sema_axis *axis;
-	expr *with;
+	int n;
+	sema_axis *const *axis;
+	expr *const *with;
 	rewritten *done;
 } substitution;
 
@@ -365,17 +366,47 @@ static expr *subst_def(substitution *cx, const expr *e)
 	return r->value;
 }
 
-/* A GROUP coordinate whose row coordinate is replaced: with // (H / G). */
-static expr *subst_group(substitution *cx, const expr *e)
+static expr *subst_coord(substitution *cx, expr *e)
 {
 	sema_axis *g = e->axis;
-	expr *h = expr_length(cx->s, e->at, g->of->length);
-	expr *per = expr_binary(cx->s, e->at, EXPR_IDIV, h, expr_length(cx->s, e->at, g->length));
+	expr *h, *per;
 
-	return expr_binary(cx->s, e->at, EXPR_IDIV, cx->with, per);
+	for (int k = 0; k < cx->n; k++)
+		if (cx->axis[k] == e->axis)
+			return cx->with[k];
+	/* A GROUP coordinate whose row coordinate is replaced: with // (H / G). */
+	h = expr_length(cx->s, e->at, g->of->length);
+	per = expr_binary(cx->s, e->at, EXPR_IDIV, h, expr_length(cx->s, e->at, g->length));
+	for (int k = 0; k < cx->n; k++)
+		if (cx->axis[k] == g->of)
+			return expr_binary(cx->s, e->at, EXPR_IDIV, cx->with[k], per);
+	return e;
 }
 
-/* Renames the axes of `e` that `with` reads, so that they are not captured. */
+static bool subst_reads(const substitution *cx, const sema_axis *a)
+{
+	for (int k = 0; k < cx->n; k++)
+		if (cx->axis[k] == a || expr_depends(cx->with[k], a))
+			return true;
+	return false;
+}
+
+/* An axis like `a` that neither `body` nor the substitution mentions; NULL when there are too many
+ * axes. */
+static sema_axis *rename_axis(const substitution *cx, const sema_axis *a, const expr *body)
+{
+	for (int k = 0; k < cx->s->axis.count; k++) {
+		sema_axis *b = cx->s->axis.item[k];
+
+		if (b->kind == AXIS_FEATURE && b->extent == a->extent &&
+			strcmp(b->name, a->name) == 0 && b != a && !subst_reads(cx, b) &&
+			!expr_depends(body, b))
+			return b;
+	}
+	return sema_feature(cx->s, a->at, a->name, a->extent);
+}
+
+/* Renames the axes of `e` that the new values read, so that they are not captured. */
 static expr *subst_reduce(substitution *cx, const expr *e)
 {
 	sema_axis *axis[SEMA_MAX_KEYS];
@@ -384,11 +415,13 @@ static expr *subst_reduce(substitution *cx, const expr *e)
 	for (int k = 0; k < e->reduce.axes; k++) {
 		sema_axis *a = axis[k] = e->reduce.axis[k];
 
-		if (!expr_depends(cx->with, a))
+		if (!subst_reads(cx, a))
 			continue;
 		if (a->kind != AXIS_FEATURE)
 			ice("substitution captures the key index '%s'", a->name);
-		axis[k] = sema_feature(cx->s, a->at, a->name, a->extent);
+		axis[k] = rename_axis(cx, a, kid[0]);
+		if (!axis[k])
+			return expr_poison(cx->s, e->at);
 		kid[0] = expr_substitute(cx->s, kid[0], a, expr_coord(cx->s, a->at, axis[k]));
 	}
 	kid[0] = subst(cx, kid[0]);
@@ -401,30 +434,45 @@ static expr *subst(substitution *cx, expr *e)
 {
 	expr *const *old;
 	expr *kid[SEMA_MAX_RANK];
+	bool reads = false;
 	int n;
 
-	if (!expr_depends(e, cx->axis))
+	for (int k = 0; k < cx->n; k++) {
+		reads = reads || expr_depends(e, cx->axis[k]);
+		if (expr_depends(e, cx->axis[k]) && cx->axis[k]->kind != AXIS_FEATURE &&
+			(e->op == EXPR_REDUCE || e->op == EXPR_SOFTMAX) &&
+			e->reduce.axis[0]->kind == AXIS_KEY)
+			ice("substitution of '%s' into a key reduction", cx->axis[k]->name);
+	}
+	if (!reads)
 		return e;
 	if (e->op == EXPR_COORD)
-		return e->axis == cx->axis ? cx->with : subst_group(cx, e);
+		return subst_coord(cx, e);
 	if (e->op == EXPR_DEF)
 		return subst_def(cx, e);
-	if (e->op == EXPR_REDUCE || e->op == EXPR_SOFTMAX) {
-		if (cx->axis->kind != AXIS_FEATURE && e->reduce.axis[0]->kind == AXIS_KEY)
-			ice("substitution of '%s' into a key reduction", cx->axis->name);
+	if (e->op == EXPR_REDUCE || e->op == EXPR_SOFTMAX)
 		return subst_reduce(cx, e);
-	}
 	n = expr_kids(e, &old);
 	for (int k = 0; k < n; k++)
 		kid[k] = subst(cx, old[k]);
 	return expr_rebuild(cx->s, e, kid);
 }
 
+expr *expr_substitute_all(sema_spec *s, expr *e, int n, sema_axis *const *axis, expr *const *with)
+{
+	substitution cx = {s, n, axis, with, NULL};
+	bool same = true;
+
+	for (int k = 0; k < n; k++)
+		same = same && with[k]->op == EXPR_COORD && with[k]->axis == axis[k];
+	return same ? e : subst(&cx, e);
+}
+
 expr *expr_substitute(sema_spec *s, expr *e, const sema_axis *axis, expr *with)
 {
-	substitution cx = {s, axis, with, NULL};
+	sema_axis *a = s->axis.item[axis->id];
 
-	return subst(&cx, e);
+	return expr_substitute_all(s, e, 1, &a, &with);
 }
 
 /* --- comparison --- */
@@ -531,10 +579,11 @@ bool sema_mask_applies(const sema_spec *s, const expr *m, sema_axis *const *axis
 
 sema_axis *sema_feature(sema_spec *s, loc at, const char *name, int64_t extent)
 {
-	sema_axis *a = ARENA_NEW(s->arena, sema_axis);
+	sema_axis *a;
 
 	if (s->axis.count >= SEMA_MAX_AXES)
-		ice("more than %d axes", SEMA_MAX_AXES);
+		return NULL;
+	a = ARENA_NEW(s->arena, sema_axis);
 	a->name = name;
 	a->kind = AXIS_FEATURE;
 	a->at = at;

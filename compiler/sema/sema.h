@@ -111,7 +111,7 @@ struct sema_axis {
 	loc at;
 	int id;              /* position in sema_spec.axis */
 	sema_length *length; /* NULL for FEATURE */
-	int64_t extent;      /* FEATURE only */
+	int64_t extent;      /* FEATURE only; 0: an unused parameter's */
 	sema_axis *of;       /* GROUP: the ROW axis it divides */
 	sema_axis *group;    /* ROW: the GROUP axis that divides it, NULL */
 	sema_window window;  /* KEY */
@@ -222,7 +222,7 @@ sema_spec *sema_check(arena *a, const ast_file *file, const ast_spec *spec, cons
 /* Whether mask `m` restricts a reduction over `axes` key axes: it reads one of them, or no key index at all. Other
  * key indices that it reads are free in the reduction, whose value then depends on them. */
 bool sema_mask_applies(const sema_spec *s, const expr *m, sema_axis *const *axis, int axes);
-/* A new FEATURE axis. */
+/* A new FEATURE axis; NULL when there are SEMA_MAX_AXES already. */
 sema_axis *sema_feature(sema_spec *s, loc at, const char *name, int64_t extent);
 const char *sema_dtype_name(sema_dtype t);
 int sema_dtype_size(sema_dtype t);
@@ -260,8 +260,10 @@ expr *expr_rebuild(sema_spec *s, const expr *e, expr *const *kid);
 /* Children in a fixed order: a load's subscripts, args, or body (and sink when present). */
 int expr_kids(const expr *e, expr *const **kid);
 /* `e` with every COORD of `axis` replaced by `with`, looking through DEF; bound FEATURE axes that `with` reads are
- * renamed. `axis` is FEATURE, or no key reduction in `e` depends on it. */
+ * renamed (poison when there are SEMA_MAX_AXES already). `axis` is FEATURE, or no key reduction in `e` depends on it. */
 expr *expr_substitute(sema_spec *s, expr *e, const sema_axis *axis, expr *with);
+/* The same for `n` axes at once: what replaces one is not searched for another. */
+expr *expr_substitute_all(sema_spec *s, expr *e, int n, sema_axis *const *axis, expr *const *with);
 /* Same meaning by structure (locations and names of bound axes ignored; DEF nodes equal when the same definition). */
 bool expr_equal(const expr *x, const expr *y);
 /* Whether `e` reads the coordinate of `axis`, looking through DEF and into GROUP (a load at G depends on H). Bound
