@@ -277,7 +277,11 @@ void expr_print(const expr *e, text *out);
 /* The spec with everything resolved, one object a line (part of --emit model). */
 void sema_print(const sema_spec *s, text *out);
 
-/* --- eval.c: the reference --- */
+/* --- eval.c: the reference ---
+ * Arithmetic is IEEE double; ints wrap. min and max (the functions and the reductions) are NaN when any operand is.
+ * Softmax: the weight of a score s is exp(s - m) / sum exp(s' - m), m the maximum; scores of -inf weigh 0, and where
+ * nothing has weight all weights are 0 and logsumexp is -inf; a NaN or +inf score makes the row's weights and
+ * logsumexp NaN. A tuple that is not visible is never evaluated; where, and, or evaluate only what they select. */
 
 /* A tensor as the reference sees it: any dtype including F64, any strides (in elements). */
 typedef struct {
@@ -302,10 +306,13 @@ typedef struct {
 
 /* Rows in the whole problem: product of the ROW and QUERY lengths. */
 int64_t eval_row_count(const eval_args *args);
-/* Estimated seconds for eval_run on this machine; measured once per process by a short calibration. */
+/* Estimated seconds for eval_run on this machine, all outputs wanted (`tensor` may be NULL); windows count, masks do
+ * not. Scaled by a short measurement, made once per process. */
 double eval_estimate(const eval_args *args);
 /* Computes the outputs in float64 by brute force. Never fails on checked input; empty rows give 0 and lse = -inf.
- * Returns false when memory runs out or a subscript is out of range, with the reason in `error` (static or arena). */
+ * Outputs may have any dtype (rounded once from float64); those with NULL data are not computed. progress is called
+ * from the calling thread. Returns false when a length is no multiple of its group, memory runs out or a subscript is
+ * out of range (the first row's is reported), with the reason in *error: valid until this thread's next eval_run. */
 bool eval_run(const eval_args *args, const char **error);
 /* Evaluates an INT expression over QUERY/ROW coordinates (coord by axis id), for bounds. */
 int64_t eval_int(const eval_args *args, const expr *e, const int64_t *coord);
