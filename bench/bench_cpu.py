@@ -196,7 +196,7 @@ def trikl(spec, lengths, p, dtype, threads, seconds):
     for k, v in {**p, "T": dtype}.items():
         args += ["-D", f"{k}={v}"]
     out = subprocess.run(args, check=True, capture_output=True, text=True).stdout
-    return json.loads(out)["median_ms"] / 1e3
+    return json.loads(out)[0]["median_ms"] / 1e3
 
 
 SGEMM = """
