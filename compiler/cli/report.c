@@ -1,0 +1,334 @@
+/* report.c: what `run` says about a finished run, for people and as JSON. Numbers are computed here
+ * once and printed by both. */
+#include "cli/problem.h"
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Finite elements' statistics. */
+typedef struct {
+	double min, max, mean, rms;
+	int64_t finite, nans, infinities;
+} statistics;
+
+static statistics tensor_statistics(const tensor *t)
+{
+	statistics s = {.min = INFINITY, .max = -INFINITY};
+	double sum = 0, squares = 0;
+	for (int64_t i = 0; i < t->count; i++) {
+		double x = dtype_get(t->data, t->dtype, i);
+		s.nans += isnan(x);
+		s.infinities += isinf(x) != 0;
+		if (!isfinite(x))
+			continue;
+		s.finite++;
+		s.min = fmin(s.min, x);
+		s.max = fmax(s.max, x);
+		sum += x;
+		squares += x * x;
+	}
+	s.mean = s.finite ? sum / (double)s.finite : 0;
+	s.rms = s.finite ? sqrt(squares / (double)s.finite) : 0;
+	return s;
+}
+
+static void say_device(const outcome *r, text *out)
+{
+	const engine *e = r->e;
+	text_printf(out, "%s on ", e->spec->name);
+	if (e->reference) {
+		text_printf(out, "reference (float64)");
+	} else {
+		host_info info = host_describe(e->kernel);
+		text_printf(
+			out, "cpu (%s, %d-bit vectors, %s)", info.cpu, info.vector_bits, info.dot);
+	}
+	text_printf(out, ", %d thread%s\n", e->threads, e->threads == 1 ? "" : "s");
+}
+
+static void say_problem(const problem *p, text *out)
+{
+	const sema_spec *s = p->spec;
+	if (s->length.count)
+		text_put(out, "  lengths ");
+	for (int i = 0; i < s->length.count; i++)
+		text_printf(out, " %s=%lld%s", s->length.item[i]->name, (long long)p->length[i],
+			p->length_from[i] ? "" : " (default)");
+	if (s->length.count)
+		text_put(out, "\n");
+	if (s->param.count)
+		text_put(out, "  params  ");
+	for (int i = 0; i < s->param.count; i++)
+		if (s->param.item[i]->type == TYPE_INT)
+			text_printf(out, " %s=%lld", s->param.item[i]->name,
+				(long long)p->param_int[i]);
+		else
+			text_printf(out, " %s=%g", s->param.item[i]->name, p->param_float[i]);
+	if (s->param.count)
+		text_put(out, "\n");
+}
+
+static void say_tensors(const problem *p, text *out)
+{
+	for (int i = 0; i < p->spec->tensor.count; i++) {
+		const tensor *t = &p->tensor[i];
+		const char *shape = tensor_shape(p->arena, t);
+		if (!t->decl->output) {
+			text_printf(out, "  in   %-5s %-26s %s\n", t->decl->name, shape,
+				t->file                 ? t->file
+				: t->dtype == DTYPE_I32 ? "random segments"
+							: "random normal");
+			continue;
+		}
+		statistics s = tensor_statistics(t);
+		text_printf(out, "  out  %-5s %-26s ", t->decl->name, shape);
+		if (s.finite)
+			text_printf(out, "min %.5g  max %.5g  mean %.5g  rms %.5g", s.min, s.max,
+				s.mean, s.rms);
+		else
+			text_printf(out, "%s", t->count ? "nothing finite" : "empty");
+		if (s.nans)
+			text_printf(out, "  %lld NaN", (long long)s.nans);
+		if (s.infinities)
+			text_printf(out, "  %lld infinite", (long long)s.infinities);
+		text_put(out, "\n");
+	}
+}
+
+/* "1.23 ms" */
+static void put_time(text *out, double seconds)
+{
+	if (seconds >= 1)
+		text_printf(out, "%.3g s", seconds);
+	else if (seconds >= 1e-3)
+		text_printf(out, "%.3g ms", seconds * 1e3);
+	else
+		text_printf(out, "%.3g us", seconds * 1e6);
+}
+
+static void say_speed(const outcome *r, text *out)
+{
+	if (!r->e->reference) {
+		text_put(out, "  compile ");
+		put_time(out, (r->e->model_ms + r->e->compile_ms) * 1e-3);
+		text_put(out, "\n");
+	}
+	text_put(out, "  run     ");
+	put_time(out, r->seconds);
+	if (r->launches > 1)
+		text_printf(out, " (best of %d)", r->launches);
+	if (r->cost.flops > 0 && r->seconds > 0)
+		text_printf(out,
+			", %.4g GFLOP/s: 2 (%d + %d) x %lld key tuples in the windows of %lld rows",
+			r->cost.flops / r->seconds * 1e-9, r->cost.dot, r->cost.out,
+			(long long)r->cost.tuples, (long long)r->cost.rows);
+	text_put(out, "\n");
+}
+
+static void say_worst(const comparison *c, text *out)
+{
+	const char *name = c->out->decl->name;
+	text_printf(out, "          worst element %s[", name);
+	for (int d = 0; d < c->out->decl->rank; d++)
+		text_printf(out, "%s%lld", d ? ", " : "", (long long)c->at[d]);
+	text_printf(out, "] is %.9g, the reference says %.9g", c->got, c->want);
+	if (c->mismatched)
+		text_printf(out, "; %lld element%s where NaN or infinity disagree",
+			(long long)c->mismatched, c->mismatched == 1 ? "" : "s");
+	text_put(out, "\n");
+}
+
+static void say_check(const outcome *r, text *out)
+{
+	const verdict *v = r->v;
+	int outputs = r->p->spec->tensor.count - r->p->spec->inputs;
+
+	if (r->e->reference) {
+		text_put(out, "  check   nothing to compare: this is the reference\n");
+		return;
+	}
+	text_printf(out, "  check   %s: ", v->passed ? "passed" : "FAILED");
+	if (v->rows == v->total)
+		text_printf(out, "checked all %lld rows", (long long)v->total);
+	else
+		text_printf(
+			out, "checked %lld of %lld rows", (long long)v->rows, (long long)v->total);
+	text_put(out, " against the float64 reference (");
+	put_time(out, v->seconds);
+	text_put(out, ")\n");
+	for (int i = 0; i < outputs; i++) {
+		const comparison *c = &v->item[i];
+		text_printf(out, "          %-5s error %.2g, tolerance %.2g%s\n",
+			c->out->decl->name, c->error, c->tolerance,
+			c->passed ? "" : "  <-- too large");
+		if (!c->passed)
+			say_worst(c, out);
+	}
+}
+
+void report_text(const outcome *r, text *out)
+{
+	say_device(r, out);
+	say_problem(r->p, out);
+	say_tensors(r->p, out);
+	say_speed(r, out);
+	if (r->v)
+		say_check(r, out);
+}
+
+/* --- JSON --- */
+
+static cJSON *json_lengths(const problem *p, cJSON *defaulted)
+{
+	cJSON *o = cJSON_CreateObject();
+	for (int i = 0; i < p->spec->length.count; i++) {
+		cJSON_AddNumberToObject(o, p->spec->length.item[i]->name, (double)p->length[i]);
+		if (!p->length_from[i])
+			cJSON_AddItemToArray(
+				defaulted, cJSON_CreateString(p->spec->length.item[i]->name));
+	}
+	return o;
+}
+
+static cJSON *json_params(const problem *p)
+{
+	cJSON *o = cJSON_CreateObject();
+	for (int i = 0; i < p->spec->param.count; i++)
+		cJSON_AddNumberToObject(o, p->spec->param.item[i]->name,
+			p->spec->param.item[i]->type == TYPE_INT ? (double)p->param_int[i]
+								 : p->param_float[i]);
+	return o;
+}
+
+static cJSON *json_tensor(const tensor *t)
+{
+	cJSON *o = cJSON_CreateObject(), *shape = cJSON_AddArrayToObject(o, "shape");
+	cJSON_AddStringToObject(o, "name", t->decl->name);
+	cJSON_AddStringToObject(o, "dtype", sema_dtype_name(t->dtype));
+	for (int d = 0; d < t->decl->rank; d++)
+		cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->shape[d]));
+	if (!t->decl->output) {
+		if (t->file)
+			cJSON_AddStringToObject(o, "file", t->file);
+		return o;
+	}
+	statistics s = tensor_statistics(t);
+	cJSON_AddItemToObject(o, "min", s.finite ? cJSON_CreateNumber(s.min) : cJSON_CreateNull());
+	cJSON_AddItemToObject(o, "max", s.finite ? cJSON_CreateNumber(s.max) : cJSON_CreateNull());
+	cJSON_AddItemToObject(
+		o, "mean", s.finite ? cJSON_CreateNumber(s.mean) : cJSON_CreateNull());
+	cJSON_AddItemToObject(o, "rms", s.finite ? cJSON_CreateNumber(s.rms) : cJSON_CreateNull());
+	cJSON_AddNumberToObject(o, "nan", (double)s.nans);
+	cJSON_AddNumberToObject(o, "infinite", (double)s.infinities);
+	return o;
+}
+
+static cJSON *json_check(const outcome *r)
+{
+	const verdict *v = r->v;
+	cJSON *o = cJSON_CreateObject();
+	cJSON_AddBoolToObject(o, "passed", v->passed);
+	cJSON_AddNumberToObject(o, "rows", (double)v->rows);
+	cJSON_AddNumberToObject(o, "total_rows", (double)v->total);
+	cJSON_AddNumberToObject(o, "seconds", v->seconds);
+	cJSON *list = cJSON_AddArrayToObject(o, "outputs");
+	for (int i = 0; i < r->p->spec->tensor.count - r->p->spec->inputs && !r->e->reference;
+		i++) {
+		const comparison *c = &v->item[i];
+		cJSON *item = cJSON_CreateObject(), *at = cJSON_CreateArray();
+		cJSON_AddStringToObject(item, "name", c->out->decl->name);
+		cJSON_AddBoolToObject(item, "passed", c->passed);
+		cJSON_AddItemToObject(item, "error",
+			isfinite(c->error) ? cJSON_CreateNumber(c->error) : cJSON_CreateNull());
+		cJSON_AddNumberToObject(item, "tolerance", c->tolerance);
+		cJSON_AddNumberToObject(item, "mismatched", (double)c->mismatched);
+		for (int d = 0; d < c->out->decl->rank && c->at[0] >= 0; d++)
+			cJSON_AddItemToArray(at, cJSON_CreateNumber((double)c->at[d]));
+		cJSON_AddItemToObject(item, "worst", at);
+		cJSON_AddItemToArray(list, item);
+	}
+	return o;
+}
+
+static cJSON *json_times(const outcome *r)
+{
+	const engine *e = r->e;
+	cJSON *o = cJSON_CreateObject();
+	cJSON_AddNumberToObject(o, "read", r->u->read_ms);
+	cJSON_AddNumberToObject(o, "parse", r->u->parse_ms);
+	cJSON_AddNumberToObject(o, "check", r->u->check_ms);
+	cJSON_AddNumberToObject(o, "model", e->model_ms);
+	cJSON_AddNumberToObject(o, "build", e->times.build_ms);
+	cJSON_AddNumberToObject(o, "optimise", e->times.optimise_ms);
+	cJSON_AddNumberToObject(o, "codegen", e->times.codegen_ms);
+	cJSON_AddNumberToObject(o, "inputs", r->inputs_ms);
+	return o;
+}
+
+void report_json(const outcome *r, text *out)
+{
+	const engine *e = r->e;
+	cJSON *o = cJSON_CreateObject(), *defaulted = cJSON_CreateArray();
+	cJSON_AddStringToObject(o, "spec", e->spec->name);
+	cJSON_AddStringToObject(o, "device", e->reference ? "reference" : "cpu");
+	if (!e->reference) {
+		host_info info = host_describe(e->kernel);
+		cJSON_AddStringToObject(o, "cpu", info.cpu);
+		cJSON_AddNumberToObject(o, "vector_bits", info.vector_bits);
+		cJSON_AddStringToObject(o, "dot", info.dot);
+		cJSON_AddStringToObject(o, "inner", info.inner);
+	}
+	cJSON_AddNumberToObject(o, "threads", e->threads);
+	cJSON_AddItemToObject(o, "dims", json_lengths(r->p, defaulted));
+	cJSON_AddItemToObject(o, "defaulted", defaulted);
+	cJSON_AddItemToObject(o, "params", json_params(r->p));
+	cJSON *in = cJSON_AddArrayToObject(o, "inputs"),
+	      *outs = cJSON_AddArrayToObject(o, "outputs");
+	for (int i = 0; i < r->p->spec->tensor.count; i++)
+		cJSON_AddItemToArray(
+			i < r->p->spec->inputs ? in : outs, json_tensor(&r->p->tensor[i]));
+	cJSON_AddNumberToObject(o, "compile_ms", e->model_ms + e->compile_ms);
+	cJSON_AddNumberToObject(o, "run_ms", r->seconds * 1e3);
+	cJSON_AddNumberToObject(o, "launches", r->launches);
+	cJSON_AddNumberToObject(o, "rows", (double)r->cost.rows);
+	cJSON_AddNumberToObject(o, "tuples", (double)r->cost.tuples);
+	cJSON_AddNumberToObject(o, "flops", r->cost.flops);
+	if (r->cost.flops > 0 && r->seconds > 0)
+		cJSON_AddNumberToObject(o, "gflops_per_s", r->cost.flops / r->seconds * 1e-9);
+	if (r->v)
+		cJSON_AddItemToObject(o, "check", json_check(r));
+	cJSON_AddItemToObject(o, "times_ms", json_times(r));
+	char *s = cJSON_Print(o);
+	text_printf(out, "%s\n", s ? s : "{}");
+	free(s);
+	cJSON_Delete(o);
+}
+
+void report_times(
+	const unit *u, const engine *e, double inputs_ms, double run_ms, double reference_ms)
+{
+	const struct {
+		const char *stage;
+		double ms;
+	} row[] = {
+		{"read", u->read_ms},
+		{"parse", u->parse_ms},
+		{"check", u->check_ms},
+		{"model", e->model_ms},
+		{"build IR", e->times.build_ms},
+		{"optimise", e->times.optimise_ms},
+		{"generate code", e->times.codegen_ms},
+		{"inputs", inputs_ms},
+		{"run", run_ms},
+		{"reference", reference_ms},
+	};
+	double total = 0;
+	fprintf(stderr, "time report (ms)\n");
+	for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+		total += row[i].ms;
+		if (row[i].ms > 0)
+			fprintf(stderr, "  %-14s %10.3f\n", row[i].stage, row[i].ms);
+	}
+	fprintf(stderr, "  %-14s %10.3f\n", "total", total);
+}
