@@ -1,8 +1,10 @@
 /* ast.h: what was written. Untyped, unresolved, every node with its location.
  *
  *   grammar/lexer.l, parser.y   text -> ast_file           (ast_parse)
- *   ast.c                       the builder calls of the parser's actions
- *   ast_print.c                 ast_file -> canonical text (trikl fmt) and --emit ast
+ *   ast.c                       the builder calls of the parser's actions (ast_build.h)
+ *   ast_expr_print.c            expression -> canonical text, fewest parentheses
+ *   ast_print.c                 ast_file -> canonical text (trikl fmt)
+ *   ast_dump.c                  ast_file -> tree with locations (--emit ast)
  *
  * Names are interned per compilation in the arena: equal names may be different pointers, compare with strcmp. */
 #pragma once
@@ -125,7 +127,6 @@ typedef struct {
 	ast_stmt_kind kind;
 	loc at;
 	bool joined; /* written after a comma in the same const/param list as the statement before */
-	int comment_lines; /* see ast_file.comments */
 	union {
 		struct {
 			ast_name name;
@@ -169,6 +170,7 @@ typedef struct {
 		int count, cap;
 	} settings;
 	loc at;
+	uint32_t open; /* where the "{" is */
 } ast_schedule;
 
 typedef struct {
@@ -182,6 +184,7 @@ typedef struct {
 		int count, cap;
 	} body;
 	loc at;
+	uint32_t open; /* where the "{" of the body is */
 } ast_spec;
 
 /* A comment, kept so that fmt can put it back. */
@@ -205,19 +208,26 @@ typedef struct {
 	} comments;
 } ast_file;
 
-/* parser.y */
+/* grammar/parse.c */
 
 /* Parses the whole source. Reports to `d`; returns a file with what could be read (never NULL), which later
  * stages use only when diag_error_count(d) is zero. */
 ast_file *ast_parse(arena *a, const source *src, diags *d);
 
-/* ast_print.c */
+/* ast_expr_print.c */
 
-/* Canonical text with comments kept in place: ast_print(parse(ast_print(f))) == ast_print(f). */
-void ast_print(const ast_file *f, const source *src, text *out);
 /* One expression in canonical form, fewest parentheses. */
 void ast_expr_print(const ast_expr *e, text *out);
-/* The tree with locations, one node a line (--emit ast). */
-void ast_dump(const ast_file *f, const source *src, text *out);
 /* "+", "and", ...: the operator as written. */
 const char *ast_op_text(ast_op op);
+
+/* ast_print.c */
+
+/* Canonical text with comments kept in place: ast_print(parse(ast_print(f))) == ast_print(f). Requires a file
+ * that was parsed from `src` without errors. */
+void ast_print(const ast_file *f, const source *src, text *out);
+
+/* ast_dump.c */
+
+/* The tree with locations, one node a line (--emit ast). */
+void ast_dump(const ast_file *f, const source *src, text *out);

@@ -51,7 +51,7 @@ typedef enum { DIAG_TEXT, DIAG_TEXT_COLOR, DIAG_JSON } diag_format;
 
 /* source.c */
 
-#define SOURCE_MAX ((size_t)4 << 20) /* bytes; a longer source is refused by ast_parse, its lines are not indexed */
+#define SOURCE_MAX ((size_t)1 << 20) /* bytes; ast_parse refuses a longer source, its lines are not indexed */
 
 /* Wraps `len` bytes (borrowed, must outlive the source) and indexes its lines. */
 source *source_create(arena *a, const char *name, const char *bytes, size_t len);
