@@ -316,38 +316,54 @@ static void print_tensors_apart(printer *p, const ast_tensor *t, int n, uint32_t
 	text_put(p->out, ")");
 }
 
-/* A list of tensors, on this line when it is short and has no comment up to `until`. */
-static void print_tensors(printer *p, const ast_tensor *t, int n, uint32_t until, size_t room)
+static void print_tensors_flat(const ast_tensor *t, int n, text *out)
 {
-	text line = {0};
-
-	text_put(&line, "(");
+	text_put(out, "(");
 	for (int i = 0; i < n; i++) {
-		text_put(&line, i ? ", " : "");
-		print_tensor(&t[i], &line);
+		text_put(out, i ? ", " : "");
+		print_tensor(&t[i], out);
 	}
-	text_put(&line, ")");
-	if (comment_next(p, until) || n > TENSORS_ON_A_LINE || line.len > room)
-		print_tensors_apart(p, t, n, until);
-	else
-		text_putn(p->out, line.data, line.len);
-	text_free(&line);
+	text_put(out, ")");
 }
 
-static size_t column(const printer *p)
+/* Whether `n` tensors may share a line, as far as comments up to `until` and their number decide
+ * it. */
+static bool can_be_flat(const printer *p, int n, uint32_t until)
 {
-	size_t n = 0;
-
-	while (n < p->out->len && p->out->data[p->out->len - n - 1] != '\n')
-		n++;
-	return n;
+	return n <= TENSORS_ON_A_LINE && !comment_next(p, until);
 }
 
-static size_t room_left(const printer *p, size_t reserve)
+/* name(inputs) -> (outputs): on one line when it is short, else the inputs one a line, then the
+ * outputs likewise. */
+static void print_header(printer *p, const ast_spec *spec)
 {
-	size_t used = column(p) + reserve;
+	int inputs = spec->inputs.count, outputs = spec->outputs.count;
+	uint32_t inputs_end = outputs ? spec->outputs.item[0].at.begin : spec->open;
+	text in = {0}, out = {0};
+	size_t used;
 
-	return used < WIDTH ? WIDTH - used : 0;
+	text_printf(&in, "attention %s", spec->name.text);
+	text_put(p->out, in.data);
+	used = in.len;
+	in.len = 0;
+	print_tensors_flat(spec->inputs.item, inputs, &in);
+	text_put(&out, " -> ");
+	print_tensors_flat(spec->outputs.item, outputs, &out);
+	if (can_be_flat(p, inputs, inputs_end) && used + in.len + out.len <= WIDTH) {
+		text_putn(p->out, in.data, in.len);
+		used += in.len;
+	} else {
+		print_tensors_apart(p, spec->inputs.item, inputs, inputs_end);
+		used = 1;
+	}
+	if (can_be_flat(p, outputs, spec->open) && used + out.len <= WIDTH) {
+		text_putn(p->out, out.data, out.len);
+	} else {
+		text_put(p->out, " -> ");
+		print_tensors_apart(p, spec->outputs.item, outputs, spec->open);
+	}
+	text_free(&in);
+	text_free(&out);
 }
 
 static void block_end(printer *p, loc at, uint32_t next)
@@ -369,12 +385,7 @@ static void block_begin(printer *p, uint32_t open, uint32_t next)
 
 static void print_spec(printer *p, const ast_spec *spec, uint32_t next)
 {
-	uint32_t inputs_end = spec->outputs.count ? spec->outputs.item[0].at.begin : spec->open;
-
-	text_printf(p->out, "attention %s", spec->name.text);
-	print_tensors(p, spec->inputs.item, spec->inputs.count, inputs_end, room_left(p, 5));
-	text_put(p->out, " -> ");
-	print_tensors(p, spec->outputs.item, spec->outputs.count, spec->open, room_left(p, 0));
+	print_header(p, spec);
 	line_begin(p);
 	block_begin(p, spec->open, spec->body.count ? spec->body.item[0].at.begin : spec->at.end);
 	print_body(p, spec);
