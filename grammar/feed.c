@@ -47,7 +47,9 @@ static void bracket_push(syntax *cx, open_what what)
 {
 	loc at = cx->inserted || cx->current < 0 ? (loc){0, 0} : cx->tokens.item[cx->current].at;
 
-	ARENA_PUSH(cx->build.arena, &cx->open, ((open_bracket){at, what}));
+	bool reduction = what == OPEN_ARGUMENTS && cx->fed_before != TOK_NAME;
+
+	ARENA_PUSH(cx->build.arena, &cx->open, ((open_bracket){at, what, reduction}));
 }
 
 /* Closes up to the innermost brace, and the brace itself when `brace`. */
@@ -83,6 +85,7 @@ static void token_settle(syntax *cx)
 	case TOK_RBRACKET:
 		if (o && !is_brace(o)) {
 			cx->closed = o->what;
+			cx->closed_reduction = o->reduction;
 			cx->open.count--;
 		}
 		break;
@@ -235,11 +238,27 @@ static int find_brace(const token *t, int i)
 	return i;
 }
 
+/* A name on a new line, behind something that can end a statement. */
+static bool may_begin_statement(const token *t)
+{
+	if (!t->first || t->kind != TOK_NAME)
+		return false;
+	switch (t[-1].kind) {
+	case TOK_NAME:
+	case TOK_INT:
+	case TOK_FLOAT:
+	case TOK_RBRACKET:
+	case TOK_LBRACE:
+	case TOK_SEMICOLON:
+		return true;
+	}
+	return t[1].kind == TOK_NAME;
+}
+
 static int find_statement(const token *t, int i)
 {
 	while (!ends_search(t[i].kind) && !begins_statement(t[i].kind) && t[i].kind != TOK_RBRACE &&
-		t[i].kind != TOK_SEMICOLON &&
-		!(t[i].first && t[i].kind == TOK_NAME && t[i + 1].kind == TOK_NAME))
+		t[i].kind != TOK_SEMICOLON && !(i > 0 && may_begin_statement(&t[i])))
 		i++;
 	return i;
 }

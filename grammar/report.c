@@ -14,6 +14,7 @@ typedef struct {
 	const token *before; /* NULL at the beginning */
 	loc at; /* where to point: the token, or behind `before` when that is on an earlier line */
 	const char *found; /* "'x'", "end of input" */
+	const char *but;   /* ", found 'x'"; nothing when the message points behind `before` */
 } situation;
 
 static bool expects(const situation *s, int kind)
@@ -122,17 +123,20 @@ static bool report_unclosed_bracket(const situation *s)
 	if (!o || o->what == OPEN_BODY || o->what == OPEN_SETTINGS)
 		return false;
 	if (o->what == OPEN_WINDOW && expects(s, TOK_COMMA) && !closes) {
-		diag_error(s->cx->d, s->at,
-			"expected ',' and the upper bound of the window, found %s", s->found);
+		diag_error(s->cx->d, s->at, "expected ',' and the upper bound of the window%s",
+			s->but);
 		diag_hint(s->cx->d,
 			"a window is written (low, high]: a parenthesis leaves its bound out");
 		return true;
 	}
 	if (!closes || expects_operand(s))
 		return false;
-	diag_error(s->cx->d, s->at, "expected %s%s to close %s, found %s",
-		expects(s, TOK_COMMA) ? "',' or " : "", bracket_closer(o), bracket_name(o),
-		s->found);
+	diag_error(s->cx->d, s->at, "expected %s%s to close %s%s",
+		expects(s, TOK_COMMA) ? "',' or " : "", bracket_closer(o), bracket_name(o), s->but);
+	if (o->reduction)
+		diag_hint(s->cx->d,
+			"a reduction is written sum(d) x[d]: the indices in parentheses, "
+			"then what is summed");
 	note_opening(s, o);
 	return true;
 }
@@ -145,7 +149,7 @@ static bool report_unmatched(const situation *s)
 		return false;
 	if (o && (o->what != OPEN_BODY && o->what != OPEN_SETTINGS))
 		return false;
-	diag_error(s->cx->d, s->at, "unmatched %s", s->found);
+	diag_error(s->cx->d, s->t->at, "unmatched %s", s->found);
 	return true;
 }
 
@@ -213,9 +217,12 @@ static bool report_subscripted(const situation *s)
 
 static bool report_juxtaposed(const situation *s)
 {
-	if (!expects_operator(s) || !is_operand(s->t) || s->t->first)
-		return false;
-	if (!s->before || is_keyword(s->before))
+	const open_bracket *o = syntax_open(s->cx);
+	bool in_list =
+		o && o->what != OPEN_BODY && o->what != OPEN_SETTINGS && o->what != OPEN_GROUPING;
+
+	if (!expects_operator(s) || !is_operand(s->t) || s->t->first || in_list ||
+		s->cx->in_schedule)
 		return false;
 	diag_error(s->cx->d, s->at, "expected an operator before %s", s->found);
 	diag_hint(s->cx->d, "write '*' to multiply");
@@ -265,7 +272,7 @@ static bool report_block(const situation *s)
 {
 	if (!expects(s, TOK_ATTENTION) || expects(s, TOK_RBRACE))
 		return false;
-	diag_error(s->cx->d, s->at, "expected 'attention' or 'schedule', found %s", s->found);
+	diag_error(s->cx->d, s->t->at, "expected 'attention' or 'schedule', found %s", s->found);
 	if (s->t->kind >= TOK_CONST && s->t->kind <= TOK_MASK)
 		diag_hint(s->cx->d, "statements stand between '{' and '}'");
 	return true;
@@ -273,34 +280,42 @@ static bool report_block(const situation *s)
 
 /* --- operands and names --- */
 
+/* A keyword where a name was meant: it cannot begin a statement, so recovery goes on behind it. */
+static bool report_keyword(const situation *s)
+{
+	if (!is_keyword(s->t) || s->t->first || expects_statement(s))
+		return false;
+	if (!expects(s, TOK_NAME) && !expects(s, TOK_DEFINED))
+		return false;
+	diag_error(s->cx->d, s->at, "%s is a keyword and cannot be a name", s->found);
+	s->cx->resume = s->cx->current + 1;
+	return true;
+}
+
 static bool report_operand(const situation *s)
 {
 	const char *after = s->before ? token_quote(s->cx, s->before) : "the beginning";
 
 	if (!expects_operand(s))
 		return false;
-	if (s->t->kind == TOK_PLUS) {
+	if (s->t->kind == TOK_PLUS)
 		diag_error(s->cx->d, s->at, "there is no unary '+'");
-	} else if (is_keyword(s->t) && s->t->kind > TOK_MASK) {
-		diag_error(s->cx->d, s->at, "expected an expression after %s, found the keyword %s",
-			after, s->found);
-	} else {
-		diag_error(s->cx->d, s->at, "expected an expression after %s, found %s", after,
-			s->found);
-	}
+	else if (s->before && s->before->kind == TOK_RPAREN && s->cx->closed_reduction)
+		diag_error(s->cx->d, s->at, "expected an expression to reduce after ')'%s", s->but);
+	else
+		diag_error(s->cx->d, s->at, "expected an expression after %s%s", after, s->but);
 	return true;
 }
 
 static bool report_name(const situation *s)
 {
+	const open_bracket *o = syntax_open(s->cx);
+
 	if (!(expects(s, TOK_NAME) || expects(s, TOK_DEFINED)) || expects_statement(s))
 		return false;
-	if (is_keyword(s->t) && !s->t->first) {
-		diag_error(s->cx->d, s->at, "%s is a keyword and cannot be a name", s->found);
-		return true;
-	}
-	diag_error(s->cx->d, s->at, "expected a name after %s, found %s",
-		s->before ? token_quote(s->cx, s->before) : "the beginning", s->found);
+	diag_error(s->cx->d, s->at, "expected %s after %s%s",
+		o && o->reduction ? "an index name" : "a name",
+		s->before ? token_quote(s->cx, s->before) : "the beginning", s->but);
 	return true;
 }
 
@@ -327,6 +342,8 @@ static const char *kind_explained(int kind)
 		return " and the length that is divided into groups";
 	case TOK_LBRACE:
 		return " before the body";
+	case TOK_LPAREN:
+		return " and a list of tensors";
 	}
 	return "";
 }
@@ -356,8 +373,8 @@ static void report_expected(const situation *s)
 			: i == n - 1 ? " or "
 				     : ", ",
 			kind_quote(s, kinds[i]));
-	diag_error(s->cx->d, s->at, "expected %s%s, found %s", list.data,
-		n == 1 ? kind_explained(kinds[0]) : "", s->found);
+	diag_error(s->cx->d, s->at, "expected %s%s%s", list.data,
+		n == 1 ? kind_explained(kinds[0]) : "", s->but);
 	text_free(&list);
 }
 
@@ -369,13 +386,13 @@ static bool report_tensor(const situation *s)
 	if (!o || (o->what != OPEN_INPUTS && o->what != OPEN_OUTPUTS) || !s->before)
 		return false;
 	if (expects(s, TOK_COLON)) {
-		diag_error(s->cx->d, s->at, "expected ':' and the type of %s, found %s",
-			token_quote(s->cx, s->before), s->found);
+		diag_error(s->cx->d, s->at, "expected ':' and the type of %s%s",
+			token_quote(s->cx, s->before), s->but);
 		diag_hint(s->cx->d, "a tensor is written q : bf16[B, i, H, D]");
 		return true;
 	}
 	if (expects(s, TOK_LBRACKET)) {
-		diag_error(s->cx->d, s->at, "expected '[' and the dimensions, found %s", s->found);
+		diag_error(s->cx->d, s->at, "expected '[' and the dimensions%s", s->but);
 		diag_hint(s->cx->d, "a scalar is written %.*s[]",
 			(int)(s->before->at.end - s->before->at.begin),
 			s->cx->src->text + s->before->at.begin);
@@ -389,6 +406,14 @@ static bool report_tensor(const situation *s)
 	return false;
 }
 
+/* Whether the token was reported by itself already. */
+static bool has_problem(const syntax *cx, const token *t)
+{
+	const problem *last = cx->told ? &cx->problems.item[cx->told - 1] : NULL;
+
+	return last && t->at.begin >= last->at.begin && t->at.begin < last->at.end;
+}
+
 void syntax_report(syntax *cx, uint64_t expected)
 {
 	static bool (*const cases[])(const situation *) = {
@@ -396,13 +421,14 @@ void syntax_report(syntax *cx, uint64_t expected)
 		report_assignment,
 		report_chain,
 		report_subscripted,
+		report_juxtaposed,
 		report_statement,
 		report_value,
 		report_tensor,
 		report_unclosed_bracket,
 		report_unmatched,
-		report_juxtaposed,
 		report_block,
+		report_keyword,
 		report_operand,
 		report_name,
 	};
@@ -412,13 +438,16 @@ void syntax_report(syntax *cx, uint64_t expected)
 	if (cx->inserted || cx->current < 0 || cx->current == cx->quiet)
 		return;
 	s.t = &cx->tokens.item[cx->current];
-	if (s.t->kind == TOK_UNKNOWN)
+	if (s.t->kind == TOK_UNKNOWN || has_problem(cx, s.t))
 		return;
 	s.before = cx->current ? s.t - 1 : NULL;
 	s.at = s.t->at;
 	if (s.before && s.t->first)
 		s.at = (loc){s.before->at.end, s.before->at.end};
 	s.found = token_quote(cx, s.t);
+	s.but = s.before && s.t->first && s.t->kind != TOK_END
+			? ""
+			: arena_printf(cx->build.arena, ", found %s", s.found);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (cases[i](&s))
 			return;

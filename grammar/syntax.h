@@ -70,6 +70,7 @@ typedef enum {
 typedef struct {
 	loc at;
 	open_what what;
+	bool reduction; /* the indices of sum, softmax, max, ... */
 } open_bracket;
 
 /* What recovery looks for. */
@@ -93,6 +94,7 @@ typedef struct {
 		int count, cap;
 	} open;           /* brackets open before `current` */
 	open_what closed; /* the bracket closed last */
+	bool closed_reduction;
 	bool in_schedule; /* the last block keyword fed was "schedule" */
 	int told;         /* problems reported so far */
 	int next;         /* the token to feed next */
