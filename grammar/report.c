@@ -164,7 +164,7 @@ static bool report_comment(const situation *s)
 	/* A later line may fail because the one before was swallowed. */
 	if (t > first && t->first && t->kind != TOK_FLOORDIV)
 		t--;
-	for (; t > first; t--) {
+	for (int look = 64; t > first && look > 0; t--, look--) {
 		if (t->kind == TOK_FLOORDIV)
 			slashes = t;
 		if (t->first)
@@ -434,6 +434,10 @@ void syntax_report(syntax *cx, uint64_t expected)
 	};
 	situation s = {.cx = cx, .expected = expected};
 
+	if (diag_full(cx->d)) {
+		diag_error(cx->d, cx->tokens.item[cx->next].at, "not shown");
+		return;
+	}
 	/* What was inserted or is unknown has its message already. */
 	if (cx->inserted || cx->current < 0 || cx->current == cx->quiet)
 		return;

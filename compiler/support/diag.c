@@ -26,15 +26,23 @@ int diag_error_count(const diags *d)
 	return d->errors;
 }
 
+static int error_limit(const diags *d)
+{
+	return d->error_limit > 0 ? d->error_limit : ERROR_LIMIT;
+}
+
+bool diag_full(const diags *d)
+{
+	return d->errors >= error_limit(d);
+}
+
 /* Counts a message and says whether there is room to keep it. */
 static bool diag_admit(diags *d, diag_severity severity)
 {
-	int limit = d->error_limit > 0 ? d->error_limit : ERROR_LIMIT;
-
 	switch (severity) {
 	case DIAG_ERROR:
 		d->notes = 0;
-		d->dropped = d->errors++ >= limit;
+		d->dropped = d->errors++ >= error_limit(d);
 		break;
 	case DIAG_WARNING:
 		d->notes = 0;

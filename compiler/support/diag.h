@@ -69,6 +69,8 @@ void diag_note(diags *d, loc at, const char *fmt, ...) __attribute__((format(pri
 /* Attaches a hint to the newest message. */
 void diag_hint(diags *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int diag_error_count(const diags *d);
+/* Whether further errors are only counted. */
+bool diag_full(const diags *d);
 /* The nearest of `n` names by edit distance, NULL when none is near. */
 const char *diag_nearest(const char *word, const char *const *names, int n);
 /* From the first loc's begin to the second's end. */
