@@ -94,6 +94,9 @@ static const char *parse_descr(arena *a, cursor *c, npy *n)
 		return "structured dtypes are not supported; save one array a file";
 	if (!take_string(c, d, sizeof d))
 		return "the header's descr is not a dtype";
+	for (char *p = d; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?'; /* it is shown in a message */
 	const char *s = d;
 	uint16_t one = 1;
 	bool little = *(const uint8_t *)&one == 1;
@@ -141,7 +144,9 @@ static const char *parse_dict(arena *a, cursor *c, npy *n)
 			seen |= 4;
 			why = parse_shape(c, n);
 		} else {
-			why = "the header holds a key other than descr, fortran_order and shape";
+			why = "the header holds another key than descr, fortran_order and shape, "
+			      "or one "
+			      "of them twice";
 		}
 		if (!why && !take(c, ',')) {
 			if (!take(c, '}'))

@@ -28,7 +28,7 @@ typedef struct {
 
 /* clang-format off */
 static const option_row rows[] = {
-	{"device", 0, OPT_STRING, "--device DEVICE", "auto, cpu, reference, sim, cuda:N (default: auto)",
+	{"device", 0, OPT_STRING, "--device DEVICE", "auto (default), cpu, reference, sim, cuda:N",
 		VERB_RUN, AT(device)},
 	{"dims", 0, OPT_LIST, "--dims B=1,N=256", "run-time lengths by the spec's own names",
 		VERB_SIZED, AT(dims)},
@@ -44,7 +44,7 @@ static const option_row rows[] = {
 		VERB_RUN, AT(output)},
 	{"seed", 0, OPT_COUNT, "--seed S", "seed of the random inputs (default: 0)",
 		VERB_SIZED, AT(seed)},
-	{"check", 0, OPT_FLAG, "--check", "compare with the float64 reference; exit 2 if it differs",
+	{"check", 0, OPT_FLAG, "--check", "compare with the float64 reference; exit 2 if it is off",
 		VERB_RUN, AT(check)},
 	{"check", 0, OPT_FLAG, "--check", "change nothing; exit 2 and name the files that differ",
 		VERB_FMT, AT(check)},

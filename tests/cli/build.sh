@@ -1,0 +1,24 @@
+# build: one file a kind, or stdout; kinds and targets that this version lacks are refused.
+. tests/cli/expect.bash
+
+expect 0 "" "$TRIKL" build tri.tkl --emit ast,model --emit llvm,object -o made/here
+[ "$(cd made/here && ls *.ast *.model *.ll *.o | tr '\n' ' ')" = "tri.ast tri.ll tri.model tri.o " ]
+holds made/here/tri.ll "define"
+[ "$(head -c 4 made/here/tri.o | tail -c 3)" = ELF ]
+for kind in ast model llvm object; do
+	"$TRIKL" build tri.tkl --emit $kind -o - >one
+	case $kind in llvm) file=tri.ll ;; object) file=tri.o ;; *) file=tri.$kind ;; esac
+	cmp one made/here/$file
+done
+
+expect 3 "-o - takes one file and one kind" "$TRIKL" build tri.tkl --emit ast,model -o -
+expect 3 "did you mean 'model'?" "$TRIKL" build tri.tkl --emit modle
+for kind in plan tile ptx cuda cubin; do
+	expect 3 "--emit $kind is not available in this version" "$TRIKL" build tri.tkl --emit $kind
+done
+expect 4 "target 'sm_90a' is not available in this build" "$TRIKL" build tri.tkl --target sm_90a
+expect 3 "unknown target 'gpu'" "$TRIKL" build tri.tkl --target gpu
+expect 0 "" "$TRIKL" build tri.tkl --target cpu -o .
+[ -s tri.o ]
+: >file
+expect 4 "cannot make directory" "$TRIKL" build tri.tkl -o file/dir
