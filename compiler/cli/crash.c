@@ -58,8 +58,11 @@ static int reproducer_create(char name[NAME_BYTES])
 
 static _Noreturn void crash_exit(const char *what)
 {
-	if (atomic_flag_test_and_set(&crash.busy))
+	if (atomic_flag_test_and_set(&crash.busy)) {
+		sleep(5); /* several threads crashed: the first one is still writing, and ends us
+			     all */
 		_exit(CLI_INTERNAL);
+	}
 	puts_to(STDERR_FILENO, "trikl: internal error: ");
 	puts_to(STDERR_FILENO, what);
 	puts_to(STDERR_FILENO, "\n");
@@ -129,7 +132,7 @@ void crash_install(int argc, char **argv)
 					 AVX-512 */
 	stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
 	sigaltstack(&alternate, NULL);
-	struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+	struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		sigaction(signals[i], &act, NULL);
 #endif
