@@ -21,8 +21,9 @@
 /* The order matters: inlining nothing, allocas to registers, then loops. O3 takes five times as
  * long for the same code; the vectors are already explicit. */
 static const char pass_list[] =
-	"sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(loop-rotate,licm),"
-	"indvars,gvn,instcombine,dse,simplifycfg,dce";
+	"function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa("
+	"loop-rotate,licm),"
+	"loop(indvars),gvn,instcombine<no-verify-fixpoint>,dse,simplifycfg,dce)";
 
 struct host_kernel {
 	rt_cpu_kernel rt;

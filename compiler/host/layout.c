@@ -136,7 +136,7 @@ static void scratch_layout(host_scratch *s, const host_layout *l, int outers)
 	s->o = place(&at, lane * l->e_total);
 	s->o_row = place(&at, lane * l->e_total);
 	s->row_stream = place(&at, (int64_t)l->row_stream_floats * 4 + 64);
-	s->fixed_bytes = at;
+	s->acc = s->fixed_bytes = at;
 	s->acc_o = 16;
 	s->acc_stride = 16 + round_up(l->e_total, 16);
 }
