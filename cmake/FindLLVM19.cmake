@@ -36,9 +36,10 @@ if(TRIKL_LLVM STREQUAL "static")
   ask_llvm(system --system-libs)
   list(APPEND system -lstdc++)
 endif()
-# What no component in use refers to (libxml2, libz3) leaves no trace in the result.
-set(LLVM19_LINK_FLAGS -L${libdir} ${libs} -Wl,--push-state,--as-needed ${system} -Wl,--pop-state)
+set(LLVM19_LINK_FLAGS -L${libdir} ${libs} ${system})
 
 add_library(trikl_llvm INTERFACE)
 target_include_directories(trikl_llvm SYSTEM INTERFACE ${include})
 target_link_libraries(trikl_llvm INTERFACE ${LLVM19_LINK_FLAGS})
+# Libraries that nothing refers to (libxml2, libz3) leave no trace in the result.
+target_link_options(trikl_llvm INTERFACE -Wl,--as-needed)

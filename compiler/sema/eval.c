@@ -257,7 +257,10 @@ static int64_t padded_rows(const eval_program *p)
 	return rows;
 }
 
-static bool run_rows(const eval_program *p, int64_t rows)
+const char eval_out_of_memory[] = "out of memory";
+
+/* False with *error left alone: error_text says why. */
+static bool run_rows(const eval_program *p, int64_t rows, const char **error)
 {
 	int cores = p->args->threads > 0 ? p->args->threads : rt_pool_cores();
 	int threads = rows < 1 ? 1 : rows < cores ? (int)rows : cores;
@@ -272,7 +275,7 @@ static bool run_rows(const eval_program *p, int64_t rows)
 		rt_pool_run(pool, rows, grain < 1 ? 1 : grain > 16 ? 16 : grain, compute_rows, &r);
 		ok = finish(&r, threads);
 	} else {
-		snprintf(error_text, sizeof error_text, "out of memory");
+		*error = eval_out_of_memory;
 	}
 	free_workers(r.worker, threads);
 	rt_pool_destroy(pool);
@@ -290,11 +293,11 @@ bool eval_run(const eval_args *args, const char **error)
 		return false;
 	a = arena_create();
 	if (!a) {
-		snprintf(error_text, sizeof error_text, "out of memory");
+		*error = eval_out_of_memory;
 		return false;
 	}
 	p = eval_compile(a, args, false);
-	ok = run_rows(p, args->row ? args->rows : padded_rows(p));
+	ok = run_rows(p, args->row ? args->rows : padded_rows(p), error);
 	arena_destroy(a);
 	return ok;
 }

@@ -314,5 +314,7 @@ double eval_estimate(const eval_args *args);
  * from the calling thread. Returns false when a length is no multiple of its group, memory runs out or a subscript is
  * out of range (the first row's is reported), with the reason in *error: valid until this thread's next eval_run. */
 bool eval_run(const eval_args *args, const char **error);
+/* What *error points to when memory ran out. */
+extern const char eval_out_of_memory[];
 /* Evaluates an INT expression over QUERY/ROW coordinates (coord by axis id), for bounds. */
 int64_t eval_int(const eval_args *args, const expr *e, const int64_t *coord);

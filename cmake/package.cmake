@@ -1,0 +1,29 @@
+# package: what `cmake --install` puts where, find_package(Trikl), pkg-config.
+#   Trikl::trikl          the shared library       trikl.pc
+#   Trikl::trikl_static   the archive; brings LLVM's libraries along       pkg-config --static
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Trikl)
+if(TARGET trikl)
+  install(TARGETS trikl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(TARGETS libtrikl EXPORT TriklTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${PROJECT_BINARY_DIR}/compiler/api/libtrikl.a DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/include/trikl.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/third_party/dlpack/dlpack/dlpack.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dlpack)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/specs DESTINATION ${CMAKE_INSTALL_DATADIR}/trikl FILES_MATCHING PATTERN "*.tkl")
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+install(EXPORT TriklTargets NAMESPACE Trikl:: DESTINATION ${package_dir})
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/TriklConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/TriklConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/TriklConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/TriklConfig.cmake ${PROJECT_BINARY_DIR}/TriklConfigVersion.cmake
+  DESTINATION ${package_dir})
+
+# Relative to trikl.pc itself, so that the installed tree can be moved.
+file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REPLACE ";" " " pc_private "${LLVM19_LINK_FLAGS} -pthread -lm")
+configure_file(${PROJECT_SOURCE_DIR}/cmake/trikl.pc.in ${PROJECT_BINARY_DIR}/trikl.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/trikl.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

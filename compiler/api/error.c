@@ -1,0 +1,135 @@
+/* error: the thread's last message, our own bugs turned into a status, structs that may grow.
+ * The library has no other state that a call leaves behind. */
+#include "api/api.h"
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local char last_message[1024];
+
+tkl_status api_fail(tkl_status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(last_message, sizeof last_message, fmt, ap);
+	va_end(ap);
+	return status;
+}
+
+const char *tkl_last_error_message(void)
+{
+	return last_message;
+}
+
+const char *tkl_status_string(tkl_status status)
+{
+	switch (status) {
+	case TKL_OK:
+		return "ok";
+	case TKL_ERROR_ARGUMENT:
+		return "invalid argument";
+	case TKL_ERROR_SPEC:
+		return "the spec has errors";
+	case TKL_ERROR_UNSUPPORTED:
+		return "not supported by the target";
+	case TKL_ERROR_SHAPE:
+		return "wrong shape or length";
+	case TKL_ERROR_DTYPE:
+		return "wrong data type";
+	case TKL_ERROR_DEVICE:
+		return "wrong device";
+	case TKL_ERROR_LAYOUT:
+		return "unusable memory layout";
+	case TKL_ERROR_RANGE:
+		return "subscript out of range";
+	case TKL_ERROR_MEMORY:
+		return "out of memory";
+	case TKL_ERROR_INTERNAL:
+		return "internal error";
+	}
+	return "unknown status";
+}
+
+void tkl_free(void *memory)
+{
+	free(memory);
+}
+
+/* --- our bugs --- */
+
+/* Where ice() returns to. Guards nest when a progress callback calls the library. */
+typedef struct guard {
+	jmp_buf back;
+	struct guard *outer;
+} guard;
+
+static _Thread_local guard *innermost;
+
+static void leave_by_jump(void *user, const char *message)
+{
+	guard *g = user;
+
+	api_fail(TKL_ERROR_INTERNAL, "%s", message);
+	longjmp(g->back, 1);
+}
+
+static void install(guard *g)
+{
+	innermost = g;
+	ice_set_handler(g ? leave_by_jump : NULL, g);
+}
+
+tkl_status api_guard(tkl_status (*fn)(void *user), void *user)
+{
+	guard g = {.outer = innermost};
+	tkl_status status;
+
+	if (setjmp(g.back)) {
+		install(g.outer);
+		return TKL_ERROR_INTERNAL;
+	}
+	install(&g);
+	status = fn(user);
+	install(g.outer);
+	return status;
+}
+
+/* --- versioned structs --- */
+
+tkl_status api_copy_in(void *to, const void *from, size_t size, const char *what)
+{
+	size_t given;
+
+	memset(to, 0, size);
+	if (!from)
+		return TKL_OK;
+	memcpy(&given, from, sizeof given);
+	if (given < sizeof given)
+		return api_fail(TKL_ERROR_ARGUMENT, "%s.struct_size is not set", what);
+	for (size_t b = size; b < given; b++)
+		if (((const char *)from)[b])
+			return api_fail(TKL_ERROR_ARGUMENT,
+				"%s sets members that this version of the library does not know",
+				what);
+	memcpy(to, from, given < size ? given : size);
+	return TKL_OK;
+}
+
+tkl_status api_copy_out(void *to, const void *from, size_t size, const char *what)
+{
+	size_t given;
+
+	if (!to)
+		return api_fail(TKL_ERROR_ARGUMENT, "the pointer to %s is NULL", what);
+	memcpy(&given, to, sizeof given);
+	if (given < sizeof given)
+		return api_fail(TKL_ERROR_ARGUMENT, "%s.struct_size is not set", what);
+	if (given > size)
+		memset((char *)to + size, 0, given - size);
+	else
+		size = given;
+	memcpy((char *)to + sizeof given, (const char *)from + sizeof given, size - sizeof given);
+	return TKL_OK;
+}
