@@ -1,10 +1,11 @@
 /* form.h: what the files of the model layer share. Nothing outside compiler/model includes it.
  *
- *   normal.c    definitions inlined, binders renamed apart, sums hoisted      (form_plain,
- * form_normal) poly.c      sums of products (poly_expand) segment.c   monomials -> segments: group
- * by B, re-index, flatten axes     (segment_build) score.c     s = f(A.B + c) (form_score)
- *   rowform.c   outputs, weight, head axis                                    (model_row_form)
- *   choose.c    integer evaluation, window widths                             (model_choose)
+ *   normal.c    definitions inlined, binders apart, sums hoisted   (form_plain, form_normal)
+ *   poly.c      sums of products                                  (poly_expand)
+ *   segment.c   monomials -> segments: group by B, re-index       (segment_build)
+ *   score.c     s = f(A.B + c)                                    (form_score)
+ *   rowform.c   outputs, weight, head axis                        (model_row_form)
+ *   choose.c    integer evaluation, window widths                 (model_choose)
  *
  * For a chosen inner axis every value is on one of three sides: *inner* (reads the inner key,
  * perhaps ROW coordinates), *outer* (anything else: query, outer keys, ROW coordinates, constants),
@@ -141,6 +142,8 @@ typedef struct {
 	int segments;
 } linear;
 
+/* Appends coef * e, or adds it to an equal term. */
+void terms_push(form_cx *cx, terms *t, double coef, expr *e);
 /* Sorts monomials into x->dot, x->c, x->rest. */
 bool segment_sort(form_cx *cx, const poly *p, linear *x);
 /* Groups x->dot into x->segment and chooses x->scale. */

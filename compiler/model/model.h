@@ -3,8 +3,8 @@
  *   For a chosen inner key axis k and the remaining outer key axes:
  *     x     = sum over segments, sum over d of  A(row, outer, d) * B(inner, d)  + c(row, outer)
  *     s     = f(x; indices)                         elementwise score epilogue
- *     p     = softmax over all visible tuples of s (perhaps with a sink); s itself if not
- * normalised o[e]  = R(row, e) * sum over outer of Gv(outer, e) * sum over inner of p * V(inner, e)
+ *     p     = softmax over all visible tuples of s, perhaps with a sink; or s itself
+ *     o[e]  = R(row, e) * sum over outer of Gv(outer, e) * sum over inner of p * V(inner, e)
  *     lse   = logsumexp of s
  *
  *   rowform.c   outputs, weight, values, head axis          (model_row_form)
@@ -24,8 +24,7 @@
 #define MODEL_MAX_SEGMENTS 8
 #define MODEL_MAX_OUTPUTS 8
 
-/* One product sum(d) A(d) * B(d), each d of another extent or another B; several segments are the
- * concatenation of their features. */
+/* One product sum(d) A(d) * B(d); several segments are the concatenation of their features. */
 typedef struct {
 	sema_axis *d; /* FEATURE axis that a and b are written in */
 	expr *a;      /* over row, outer axes and d     */
@@ -52,8 +51,8 @@ typedef struct {
 	int segments;                        /* 0: x = c */
 	model_segment segment[MODEL_MAX_SEGMENTS];
 	expr *c; /* FLOAT over row and outer axes; may hold sums over features; NULL means 0 */
-	/* The score: over EXPR_DOT (x), coordinates, loads, params and one-sided sums over
-	 * features. */
+	/* The score: over EXPR_DOT (x), coordinates, loads, params, one-sided sums over features.
+	 */
 	expr *f;
 	bool f_linear;   /* f == scale * x exactly, with constant scale  */
 	double f_scale;  /* valid when f_linear                          */

@@ -97,11 +97,11 @@ bool factors_use(const factors *x, const sema_axis *d)
 expr *poly_add(form_cx *cx, loc at, expr *sum, double coef, expr *e)
 {
 	sema_spec *s = cx->spec;
-	double size = fabs(coef);
-	expr *t = size == 1 ? e : expr_binary(s, at, EXPR_MUL, expr_float(s, at, size), e);
+	double size = sum ? fabs(coef) : coef;
+	expr *t = fabs(size) == 1 ? e : expr_binary(s, at, EXPR_MUL, expr_float(s, at, size), e);
 
 	if (!sum)
-		return coef < 0 ? expr_unary(s, at, EXPR_NEG, t) : t;
+		return coef == -1 ? expr_unary(s, at, EXPR_NEG, t) : t;
 	return expr_binary(s, at, coef < 0 ? EXPR_SUB : EXPR_ADD, sum, t);
 }
 

@@ -7,7 +7,7 @@
 
 static void line_begin(text *out, const char *name)
 {
-	text_printf(out, "    %-5s = ", name);
+	text_printf(out, "    %-6s = ", name);
 }
 
 static void print_axes(const row_form *m, bool with_inner, text *out)
@@ -103,6 +103,22 @@ static void print_factor(const expr *e, const char *after, text *out)
 	text_printf(out, "%s%s", parens ? ")" : "", after);
 }
 
+static void print_plus(const expr *e, text *out)
+{
+	if (!e)
+		return;
+	if (e->op == EXPR_NEG) {
+		text_put(out, " - ");
+		print_factor(e->arg[0], "", out);
+	} else if (e->op == EXPR_CONST_FLOAT && e->f < 0) {
+		text_put(out, " - ");
+		text_double(out, -e->f, 1);
+	} else {
+		text_put(out, " + ");
+		expr_print(e, out);
+	}
+}
+
 static void print_output(const row_form *m, const model_output *o, text *out)
 {
 	line_begin(out, o->tensor->name);
@@ -133,10 +149,7 @@ static void print_output(const row_form *m, const model_output *o, text *out)
 		}
 		text_put(out, o->row ? ")" : "");
 	}
-	if (o->plus) {
-		text_put(out, " + ");
-		expr_print(o->plus, out);
-	}
+	print_plus(o->plus, out);
 	text_put(out, "\n");
 }
 

@@ -2,8 +2,9 @@
  * in:  a score (or weight) free of DEF
  * out: the row form's segments, c and f
  * The score is cut at its maximal linear subexpressions: above them is f; each of them is
- * scale * (segments + c) + rest, with the same segments in all. Row and outer coefficients go into
- * A and c, those of the inner key into B; with `strict`, tried second, they stay in f. */
+ * scale * (segments + c) + rest, with the same segments in all. When the whole score is linear,
+ * coefficients of the row and the outer keys go into A and c, those of the inner key into B, so
+ * that f stays linear too. Otherwise they stay in f if that gives a form (`strict`). */
 #include "model/form.h"
 
 #define MAX_CUTS 16
@@ -89,26 +90,43 @@ static monomial scaled(form_cx *cx, const monomial *m, expr *by, bool under)
 	return r;
 }
 
+/* Appends factors to those of a monomial whose axes are `scope`: their own sums get other axes. */
+static bool append_apart(form_cx *cx, factors *to, const factors *from, const form_scope *scope)
+{
+	for (int i = 0; i < from->count; i++) {
+		factor f = from->item[i];
+
+		f.e = form_unshadow(cx, f.e, scope);
+		if (!f.e)
+			return false;
+		ARENA_PUSH(cx->spec->arena, to, f);
+	}
+	return to->count <= FORM_MAX_FACTORS ||
+	       form_fail(cx, from->item[0].e->at, "a product has more than %d factors",
+		       FORM_MAX_FACTORS);
+}
+
 /* One mixed sum times `by`. */
 static bool take_sum(form_cx *cx, expr *e, const monomial *by, linear *out)
 {
-	arena *a = cx->spec->arena;
-	poly p = {0}, q = {0};
+	poly p = {0};
 
 	if (!poly_expand(cx, e, &p))
 		return false;
 	for (int i = 0; i < p.count; i++) {
-		monomial m = p.item[i];
+		monomial *m = &p.item[i];
+		form_scope bound[FORM_MAX_AXES], *scope = NULL;
 
-		m.coef *= by->coef;
-		append(a, &m.a, &by->a);
-		append(a, &m.b, &by->b);
-		if (m.a.count > FORM_MAX_FACTORS || m.b.count > FORM_MAX_FACTORS)
-			return form_fail(
-				cx, e->at, "a product has more than %d factors", FORM_MAX_FACTORS);
-		ARENA_PUSH(a, &q, m);
+		for (int k = 0; k < m->axes; k++) {
+			bound[k] = (form_scope){m->axis[k], scope};
+			scope = &bound[k];
+		}
+		m->coef *= by->coef;
+		if (!append_apart(cx, &m->a, &by->a, scope) ||
+			!append_apart(cx, &m->b, &by->b, scope))
+			return false;
 	}
-	return segment_sort(cx, &q, out);
+	return segment_sort(cx, &p, out);
 }
 
 static bool take(const cuts *k, expr *e, const monomial *by, linear *out)
@@ -146,15 +164,14 @@ static bool take(const cuts *k, expr *e, const monomial *by, linear *out)
 	m = *by;
 	m.at = e->at;
 	m = scaled(cx, &m, expr_to_float(cx->spec, e), false);
-	ARENA_PUSH(cx->spec->arena, m.b.count ? &out->rest : &out->c,
-		((term){m.coef, factors_product(cx, e->at, 1, &m.a, &m.b)}));
+	terms_push(cx, m.b.count ? &out->rest : &out->c, m.coef,
+		factors_product(cx, e->at, 1, &m.a, &m.b));
 	return true;
 }
 
-static expr *terms_sum(form_cx *cx, const terms *t)
+/* sum + the terms; sum may be NULL. Terms that are added come first: p - q rather than -q + p. */
+static expr *terms_add(form_cx *cx, expr *sum, const terms *t)
 {
-	expr *sum = NULL;
-
 	for (int sign = 0; sign < 2; sign++)
 		for (int i = 0; i < t->count; i++)
 			if ((t->item[i].coef < 0) == (sign == 1))
@@ -192,7 +209,7 @@ static bool add_cut(cuts *k, expr *e)
 	*c = (cut){.e = e};
 	if (!take(k, e, &(monomial){.coef = 1, .at = e->at}, &c->is) || !segment_build(cx, &c->is))
 		return false;
-	c->c = terms_sum(cx, &c->is.c);
+	c->c = terms_add(cx, NULL, &c->is.c);
 	k->count++;
 	if (k->count > 1 && !same_segments(&k->item[0].is, &c->is))
 		k->second = e;
@@ -235,18 +252,17 @@ static bool same_c(const cuts *k)
 static expr *replacement(form_cx *cx, const cut *k, bool with_c, expr *x)
 {
 	sema_spec *s = cx->spec;
-	expr *rest = terms_sum(cx, &k->is.rest);
-	expr *e;
+	expr *e = x;
 
-	if (rest && k->is.segments == 0 && !k->c)
-		return rest;
-	e = with_c && k->c ? expr_binary(s, k->e->at, EXPR_ADD, x, k->c) : x;
-
+	if (k->is.rest.count > 0 && k->is.segments == 0 && !k->c)
+		return terms_add(cx, NULL, &k->is.rest);
+	if (with_c && k->c)
+		e = expr_binary(s, k->e->at, EXPR_ADD, x, k->c);
 	if (k->is.scale == -1)
 		e = expr_unary(s, k->e->at, EXPR_NEG, e);
 	else if (k->is.scale != 1)
 		e = expr_binary(s, k->e->at, EXPR_MUL, expr_float(s, k->e->at, k->is.scale), e);
-	return rest ? expr_binary(s, k->e->at, EXPR_ADD, e, rest) : e;
+	return terms_add(cx, e, &k->is.rest);
 }
 
 static expr *replaced(const cuts *k, expr *e)
@@ -269,15 +285,19 @@ static expr *replaced(const cuts *k, expr *e)
 /* A score without any mixed sum: c, and the rest in f. */
 static bool without_dot(cuts *k, row_form *m, expr *s)
 {
-	form_cx *cx = k->cx;
-	linear is = {.scale = 1};
-	expr *rest, *x = form_x(cx, s->at);
+	cut c = {.e = s, .is.scale = 1};
 
-	if (!take(k, s, &(monomial){.coef = 1, .at = s->at}, &is))
+	if (!take(k, s, &(monomial){.coef = 1, .at = s->at}, &c.is))
 		return false;
-	m->c = terms_sum(cx, &is.c);
-	rest = terms_sum(cx, &is.rest);
-	m->f = !rest ? x : !m->c ? rest : expr_binary(cx->spec, s->at, EXPR_ADD, x, rest);
+	c.c = terms_add(k->cx, NULL, &c.is.c);
+	if (c.c && constant(c.c)) {
+		m->f = terms_add(k->cx, c.c, &c.is.rest);
+		return true;
+	}
+	m->c = c.c;
+	m->f = replacement(k->cx, &c, false, form_x(k->cx, s->at));
+	m->f_linear = c.is.rest.count == 0;
+	m->f_scale = m->f_linear ? 1 : 0;
 	return true;
 }
 
@@ -291,6 +311,26 @@ static bool checked(form_cx *cx, const expr *s)
 	if (form_has(cx, s) & HAS_KEYS)
 		return form_fail(
 			cx, s->at, "the score '%s' itself reduces over keys", form_quote(cx, s));
+	return true;
+}
+
+static bool cut_score(cuts *k, expr *s)
+{
+	form_cx *cx = k->cx;
+
+	k->strict = !is_linear(k, s);
+	if (!find_cuts(k, s))
+		return false;
+	if (k->second && k->strict) {
+		*k = (cuts){.cx = cx};
+		if (!find_cuts(k, s))
+			return false;
+	}
+	if (k->second)
+		return form_fail(cx, k->second->at,
+			"'%s' and '%s' are different products with the inner key '%s', and the "
+			"score is not a sum of them",
+			form_quote(cx, k->item[0].e), form_quote(cx, k->second), cx->inner->name);
 	return true;
 }
 
@@ -308,18 +348,8 @@ bool form_score(form_cx *cx, row_form *m, expr *s)
 	s = form_normal(cx, s);
 	if (!has_dot(&k, s))
 		return without_dot(&k, m, s);
-	if (!find_cuts(&k, s))
+	if (!cut_score(&k, s))
 		return false;
-	if (k.second) {
-		k = (cuts){.cx = cx, .strict = true};
-		if (!find_cuts(&k, s))
-			return false;
-	}
-	if (k.second)
-		return form_fail(cx, k.second->at,
-			"'%s' and '%s' are different products with the inner key '%s', and the "
-			"score is not a sum of them",
-			form_quote(cx, k.item[0].e), form_quote(cx, k.second), cx->inner->name);
 	m->segments = k.item[0].is.segments;
 	for (int i = 0; i < m->segments; i++)
 		m->segment[i] = k.item[0].is.segment[i];

@@ -137,13 +137,26 @@ static bool reads_row(form_cx *cx, const factors *a)
 	return false;
 }
 
-static void push_term(form_cx *cx, terms *t, const monomial *m)
+void terms_push(form_cx *cx, terms *t, double coef, expr *e)
+{
+	for (int i = 0; i < t->count; i++) {
+		if (!expr_equal(t->item[i].e, e))
+			continue;
+		t->item[i].coef += coef;
+		if (t->item[i].coef == 0)
+			t->item[i] = t->item[--t->count];
+		return;
+	}
+	ARENA_PUSH(cx->spec->arena, t, ((term){coef, e}));
+}
+
+static void push_monomial(form_cx *cx, terms *t, const monomial *m)
 {
 	expr *e = factors_product(cx, m->at, 1, &m->a, &m->b);
 
 	if (m->axes)
 		e = form_sum(cx, m->at, m->axis, m->axes, e);
-	ARENA_PUSH(cx->spec->arena, t, ((term){m->coef, e}));
+	terms_push(cx, t, m->coef, e);
 }
 
 bool segment_sort(form_cx *cx, const poly *p, linear *x)
@@ -160,7 +173,7 @@ bool segment_sort(form_cx *cx, const poly *p, linear *x)
 				continue;
 			}
 		}
-		push_term(cx, m.b.count ? &x->rest : &x->c, &m);
+		push_monomial(cx, m.b.count ? &x->rest : &x->c, &m);
 	}
 	return true;
 }
@@ -296,6 +309,11 @@ static void join(grouping *g, group *to, const monomial *m, int n, int k)
 	monomial member = *m;
 
 	member.a = mapped(g, n, k, &m->a);
+	for (int i = 0; i < to->member.count; i++)
+		if (factors_equal(&to->member.item[i].a, &member.a)) {
+			to->member.item[i].coef += m->coef;
+			return;
+		}
 	ARENA_PUSH(g->cx->spec->arena, &to->member, member);
 }
 
@@ -403,16 +421,17 @@ static double ratio(double x, double y)
 
 /* The scale that leaves coefficients of at least 1: the smallest, with the sign of the first of
  * that size. */
-static double common_scale(const poly *dot)
+static double common_scale(const grouping *g)
 {
 	double best = 0;
 
-	for (int i = 0; i < dot->count; i++) {
-		double c = dot->item[i].coef;
+	for (int i = 0; i < g->count; i++)
+		for (int k = 0; k < g->item[i].member.count; k++) {
+			double c = g->item[i].member.item[k].coef;
 
-		if (isfinite(c) && c != 0 && (best == 0 || fabs(ratio(c, best)) < 1))
-			best = c;
-	}
+			if (isfinite(c) && c != 0 && (best == 0 || fabs(ratio(c, best)) < 1))
+				best = c;
+		}
 	return best == 0 ? 1 : best;
 }
 
@@ -442,7 +461,7 @@ static void merge(grouping *g)
 	for (int i = 0; i < g->count; i++)
 		for (int k = i + 1; k < g->count; k++) {
 			group *x = &g->item[i], *y = &g->item[k];
-			double r;
+			double r = 1;
 
 			if (!proportional(x, y, &r))
 				continue;
@@ -476,13 +495,13 @@ bool segment_build(form_cx *cx, linear *x)
 	grouping *g = ARENA_NEW(cx->spec->arena, grouping);
 
 	g->cx = cx;
-	x->scale = common_scale(&x->dot);
 	if (!prepare(g, &x->dot))
 		return false;
 	for (int i = 0; i < x->dot.count; i++)
 		if (!place(g, &x->dot.item[i]))
 			return false;
 	merge(g);
+	x->scale = common_scale(g);
 	if (g->count > MODEL_MAX_SEGMENTS)
 		return form_fail(cx, x->dot.item[0].at,
 			"the score needs %d products with the inner key '%s', more than %d",
