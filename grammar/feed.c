@@ -231,9 +231,15 @@ static int find_block(const token *t, int i)
 	return i;
 }
 
+static bool is_statement_keyword(const token *t)
+{
+	return t->first && t->kind >= TOK_CONST && t->kind <= TOK_MASK;
+}
+
+/* The "{" of the block, or the first statement where there is none. */
 static int find_brace(const token *t, int i)
 {
-	while (!ends_search(t[i].kind) && t[i].kind != TOK_LBRACE)
+	while (!ends_search(t[i].kind) && t[i].kind != TOK_LBRACE && !is_statement_keyword(&t[i]))
 		i++;
 	return i;
 }
@@ -314,7 +320,8 @@ void syntax_sync(syntax *cx, sync_level level)
 		cx->open.count = 0;
 		i = find_brace(t, i);
 		if (t[i].kind != TOK_LBRACE)
-			queue_insert(cx, TOK_LBRACE, TOK_RBRACE);
+			queue_insert(
+				cx, TOK_LBRACE, is_statement_keyword(&t[i]) ? TOK_END : TOK_RBRACE);
 		break;
 	case SYNC_TENSOR:
 		i = sync_tensor(cx, i);

@@ -172,7 +172,9 @@ static bool report_comment(const situation *s)
 	}
 	if (t == first && t->kind == TOK_FLOORDIV)
 		slashes = t;
-	if (!slashes || (!slashes->first && !(is_name(s->t) && is_name(s->t - 1))))
+	if (!slashes || slashes - first < cx->resume)
+		return false;
+	if (!slashes->first && !(is_name(s->t) && is_name(s->t - 1)))
 		return false;
 	diag_error(cx->d, slashes->at, "'//' divides, it does not begin a comment");
 	diag_hint(cx->d, "write '#' for a comment");

@@ -231,6 +231,11 @@ static int schedule_kind(const syntax *cx, const token *t)
 	return token_is(cx, t, "specialize") ? TOK_SPECIALIZE : TOK_NAME;
 }
 
+static bool is_statement_keyword(const token *t)
+{
+	return t->kind >= TOK_CONST && t->kind <= TOK_MASK;
+}
+
 typedef struct {
 	bool in_body, in_schedule;
 } surroundings;
@@ -272,7 +277,7 @@ static void classify_names(syntax *cx)
 			t->kind = (uint8_t)name_kind(cx, t, i ? t - 1 : NULL, s);
 		if (t->kind == TOK_ATTENTION || t->kind == TOK_SCHEDULE)
 			s = (surroundings){false, t->kind == TOK_SCHEDULE};
-		else if (t->kind == TOK_LBRACE)
+		else if (t->kind == TOK_LBRACE || (t->first && is_statement_keyword(t)))
 			s.in_body = true;
 		else if (t->kind == TOK_RBRACE)
 			s.in_body = false;

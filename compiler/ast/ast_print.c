@@ -53,9 +53,12 @@ static bool blank_before(const printer *p, uint32_t at)
 
 static const ast_comment *comment_next(const printer *p, uint32_t before)
 {
-	const ast_comment *c = &p->file->comments.item[p->comment];
+	const ast_comment *c;
 
-	return p->comment < p->file->comments.count && c->at.begin < before ? c : NULL;
+	if (p->comment >= p->file->comments.count)
+		return NULL;
+	c = &p->file->comments.item[p->comment];
+	return c->at.begin < before ? c : NULL;
 }
 
 static void comment_put(printer *p, const ast_comment *c)

@@ -3,6 +3,7 @@
  * act on is shown as <XX> or <U+XXXX>; lines that are too wide are cut around the caret, in time
  * independent of their length. */
 #include "support/diag.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { SHOWN_BYTES = 512, SHOWN_CELLS = 120, SHOWN_BEFORE = 50, TAB = 8 };
@@ -42,6 +43,8 @@ static bool code_is_hidden(uint32_t code)
 		{0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xe000, 0xf8ff},
 		{0xfeff, 0xfeff}, {0xfff0, 0xfffb}, {0xe0000, 0x10ffff}};
 
+	if (code >= 0x20 && code < 0x7f)
+		return false;
 	return in_ranges(hidden, sizeof hidden / sizeof *hidden, code);
 }
 
@@ -67,20 +70,17 @@ static int glyph_decode(glyph *g, const char *s, size_t n)
 {
 	uint32_t code;
 	int len = text_utf8_decode(s, n, &code);
-	text t = {0};
 
 	if (len == 0)
-		text_printf(&t, "<%02X>", (unsigned char)s[0]);
-	else if (code < 0x80 && code_is_hidden(code))
-		text_printf(&t, "<%02X>", code);
-	else if (code_is_hidden(code))
-		text_printf(&t, "<U+%04X>", code);
-	else
-		text_putn(&t, s, (size_t)len);
-	g->len = (int)t.len;
-	memcpy(g->shown, t.data, t.len);
-	g->cells = len && !code_is_hidden(code) ? code_cells(code) : g->len;
-	text_free(&t);
+		code = (unsigned char)s[0];
+	if (len && !code_is_hidden(code)) {
+		memcpy(g->shown, s, (size_t)len);
+		g->len = len;
+		g->cells = code_cells(code);
+		return len;
+	}
+	g->len = snprintf(g->shown, sizeof g->shown, len > 1 ? "<U+%04X>" : "<%02X>", code);
+	g->cells = g->len;
 	return len ? len : 1;
 }
 
