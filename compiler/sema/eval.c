@@ -64,21 +64,6 @@ typedef struct {
 	int shown;              /* per mille told to progress */
 } run;
 
-static bool is_stored(const eval_worker *w, const sema_tensor *t)
-{
-	const eval_program *p = w->program;
-
-	for (int r = 0; r < p->rows; r++) {
-		bool has = false;
-
-		for (int d = 0; d < t->rank; d++)
-			has |= t->dim[d].axis == p->row[r];
-		if (has ? p->row_length[r] == 0 : w->coord[p->row[r]->id] != 0)
-			return false;
-	}
-	return true;
-}
-
 static void store_output(eval_worker *w, const sema_tensor *t, const eval_cell *cell)
 {
 	const eval_tensor *data = &w->program->args->tensor[t->id];
@@ -109,13 +94,11 @@ static void compute_row(eval_worker *w, int64_t row)
 
 	w->row = row;
 	for (int r = p->rows - 1; r >= 0; r--) {
-		int64_t n = p->row_length[r] ? p->row_length[r] : 1;
-
-		eval_move(w, p->row[r], row % n);
-		row /= n;
+		eval_move(w, p->row[r], row % p->row_length[r]);
+		row /= p->row_length[r];
 	}
 	for (int t = spec->inputs; t < spec->tensor.count && !w->failed; t++)
-		if (p->output[t] && is_stored(w, spec->tensor.item[t]))
+		if (p->output[t])
 			store_output(w, spec->tensor.item[t], p->output[t]);
 }
 
@@ -130,16 +113,40 @@ static void show_progress(run *r)
 	args->progress(args->progress_user, done);
 }
 
-static void compute_rows(void *user, int64_t begin, int64_t end, int number)
+static void compute_chunk(run *r, eval_worker *w, int64_t begin, int64_t end)
 {
-	run *r = user;
-	eval_worker *w = &r->worker[number];
 	const int64_t *list = r->program->args->row;
 
 	for (int64_t n = begin; n < end && !w->failed && n < atomic_load(&r->failed); n++) {
 		w->position = n;
 		compute_row(w, list ? list[n] : n);
 	}
+}
+
+static void leave_chunk(void *user, const char *message)
+{
+	eval_worker *w = user;
+
+	w->failed = w->broken = true;
+	snprintf(w->message, sizeof w->message, "%s", message);
+	longjmp(w->back, 1);
+}
+
+/* One chunk on a thread of the pool. Our own bugs must reach the calling thread's handler: run_rows
+ * repeats them. */
+static void compute_rows(void *user, int64_t begin, int64_t end, int number)
+{
+	run *r = user;
+	eval_worker *w = &r->worker[number];
+
+	if (number == 0) {
+		compute_chunk(r, w, begin, end);
+	} else if (!setjmp(w->back)) {
+		ice_set_handler(leave_chunk, w);
+		compute_chunk(r, w, begin, end);
+	}
+	if (number)
+		ice_set_handler(NULL, NULL);
 	if (w->failed) {
 		int64_t least = atomic_load(&r->failed);
 
@@ -189,17 +196,27 @@ static eval_worker *make_workers(const eval_program *p, int n)
 
 /* --- eval_run --- */
 
+const char eval_out_of_memory[] = "out of memory";
 static _Thread_local char error_text[320];
 
 int64_t eval_row_count(const eval_args *args)
 {
 	const sema_spec *spec = args->spec;
-	int64_t rows = spec->query ? args->length[spec->query->length->id] : 1;
+	int64_t rows = 1;
+	bool none = false;
 
-	for (int a = 0; a < spec->axis.count; a++)
-		if (spec->axis.item[a]->kind == AXIS_ROW)
-			rows *= args->length[spec->axis.item[a]->length->id];
-	return rows;
+	for (int a = 0; a < spec->axis.count; a++) {
+		const sema_axis *axis = spec->axis.item[a];
+		int64_t length;
+
+		if (axis->kind != AXIS_ROW && axis->kind != AXIS_QUERY)
+			continue;
+		length = args->length[axis->length->id];
+		none |= length == 0;
+		if (__builtin_mul_overflow(rows, length, &rows))
+			rows = INT64_MAX;
+	}
+	return none ? 0 : rows;
 }
 
 /* What a caller may still get wrong on a checked spec. */
@@ -234,7 +251,7 @@ static bool check_args(const eval_args *args)
 	return true;
 }
 
-static bool finish(const run *r, int threads)
+static bool finish(const run *r, int threads, bool *broken)
 {
 	const eval_worker *worst = NULL;
 
@@ -243,23 +260,10 @@ static bool finish(const run *r, int threads)
 			worst = &r->worker[k];
 	if (worst)
 		memcpy(error_text, worst->message, sizeof error_text);
+	*broken = worst && worst->broken;
 	return !worst;
 }
 
-/* Rows with an empty axis counted as one: an output that lacks the axis still has elements, see
- * is_stored. */
-static int64_t padded_rows(const eval_program *p)
-{
-	int64_t rows = 1;
-
-	for (int r = 0; r < p->rows; r++)
-		rows *= p->row_length[r] ? p->row_length[r] : 1;
-	return rows;
-}
-
-const char eval_out_of_memory[] = "out of memory";
-
-/* False with *error left alone: error_text says why. */
 static bool run_rows(const eval_program *p, int64_t rows, const char **error)
 {
 	int cores = p->args->threads > 0 ? p->args->threads : rt_pool_cores();
@@ -267,18 +271,20 @@ static bool run_rows(const eval_program *p, int64_t rows, const char **error)
 	rt_pool *pool = rt_pool_create(threads);
 	run r = {.program = p, .rows = rows, .failed = INT64_MAX};
 	int64_t grain;
-	bool ok = false;
+	bool ok = false, broken = false;
 
 	grain = rows / threads / 64;
 	r.worker = make_workers(p, threads);
 	if (pool && r.worker) {
 		rt_pool_run(pool, rows, grain < 1 ? 1 : grain > 16 ? 16 : grain, compute_rows, &r);
-		ok = finish(&r, threads);
+		ok = finish(&r, threads, &broken);
 	} else {
 		*error = eval_out_of_memory;
 	}
 	free_workers(r.worker, threads);
 	rt_pool_destroy(pool);
+	if (broken)
+		ice("%s", error_text);
 	return ok;
 }
 
@@ -297,7 +303,7 @@ bool eval_run(const eval_args *args, const char **error)
 		return false;
 	}
 	p = eval_compile(a, args, false);
-	ok = run_rows(p, args->row ? args->rows : padded_rows(p), error);
+	ok = run_rows(p, args->row ? args->rows : eval_row_count(args), error);
 	arena_destroy(a);
 	return ok;
 }

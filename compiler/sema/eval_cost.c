@@ -250,10 +250,8 @@ static double mean_row_cost(estimate *s, int64_t *coord, int64_t rows)
 		int64_t row = p->args->row ? p->args->row[at] : at;
 
 		for (int r = p->rows - 1; r >= 0; r--) {
-			int64_t length = p->row_length[r] ? p->row_length[r] : 1;
-
-			coord[p->row[r]->id] = row % length;
-			row /= length;
+			coord[p->row[r]->id] = row % p->row_length[r];
+			row /= p->row_length[r];
 		}
 		ns += row_cost(s);
 	}
