@@ -56,12 +56,12 @@ static void comment_add(syntax *cx, loc at, bool own_line)
 
 static bool integer_fits(const char *s, size_t n)
 {
-	uint64_t v = 0;
+	int64_t v = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		v = v * 10 + (uint64_t)(s[i] - '0');
-		if (v > INT64_MAX)
+		if (v > (INT64_MAX - (s[i] - '0')) / 10)
 			return false;
+		v = v * 10 + (s[i] - '0');
 	}
 	return true;
 }
