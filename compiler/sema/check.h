@@ -62,6 +62,7 @@ typedef struct symbol {
 	symbol_kind kind;
 	bool used;
 	bool overridden; /* by a -D */
+	bool poison;     /* a length whose group statement is wrong: its dimensions are poison */
 	struct symbol *chain;
 	union {
 		const_value value;

@@ -65,8 +65,8 @@ static bool override(checker *cx, symbol *sym, const char *given, const_value *v
 	}
 	if (v->kind == VALUE_POISON)
 		return false;
-	diag_error(cx->d, sym->at, "-D gives '%s' the value '%s', which is not %s", sym->name, given,
-		value_noun[v->kind]);
+	diag_error(cx->d, sym->at, "-D gives '%s' the value '%s', which is not %s", sym->name,
+		given, value_noun[v->kind]);
 	if (v->kind == VALUE_DTYPE)
 		diag_hint(cx->d, "the data types are bf16, f16, f32 and i32");
 	return false;
@@ -164,8 +164,27 @@ void declare_params(checker *cx)
 	}
 }
 
+/* Whether another spec of the file has that const or param. */
+static bool others_define(const checker *cx, const char *name)
+{
+	for (int k = 0; k < cx->file->specs.count; k++) {
+		const ast_spec *other = cx->file->specs.item[k];
+
+		for (int n = 0; n < other->body.count; n++) {
+			const ast_stmt *stmt = &other->body.item[n];
+
+			if ((stmt->kind == AST_CONST || stmt->kind == AST_PARAM) &&
+				strcmp(stmt->def.name.text, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 void declare_defines_left(checker *cx)
 {
+	loc at = cx->ast->name.at;
+
 	for (int k = 0; k < cx->defines; k++) {
 		const char *name = cx->define[k].name;
 		const symbol *sym = names_find(cx, name);
@@ -173,15 +192,18 @@ void declare_defines_left(checker *cx)
 		if (cx->define_used[k])
 			continue;
 		if (sym && (sym->kind == SYM_LENGTH || sym->kind == SYM_INDEX)) {
-			diag_error(cx->d, cx->ast->name.at,
+			diag_error(cx->d, at,
 				"-D sets '%s', which is %s: it is given when the kernel runs", name,
 				names_noun(sym));
-			continue;
+		} else if (others_define(cx, name)) {
+			diag_warning(cx->d, at, "define",
+				"-D sets '%s', but '%s' has no such const or param", name,
+				cx->ast->name.text);
+		} else {
+			diag_error(cx->d, at, "-D sets '%s', but '%s' has no such const or param",
+				name, cx->ast->name.text);
+			names_hint(cx, name, 1u << SYM_CONST | 1u << SYM_PARAM, NULL);
 		}
-		diag_error(cx->d, cx->ast->name.at,
-			"-D sets '%s', but '%s' has no such const or param", name,
-			cx->ast->name.text);
-		names_hint(cx, name, 1u << SYM_CONST | 1u << SYM_PARAM, NULL);
 	}
 }
 

@@ -26,25 +26,30 @@ expr *define_within_limits(checker *cx, expr *e, loc at, const char *name)
 
 /* --- what an output may depend on --- */
 
-/* The first place in `e` that reads the coordinate of `a`; *mask is set when that is a reduction
- * whose masks or windows read it. */
+/* The first place in `e` that reads the coordinate of `a`; *mask is set when what reads it is a
+ * mask of a reduction, maybe inside the definition that is used there. */
 static loc first_reader(const checker *cx, const expr *e, const sema_axis *a, const expr **mask)
 {
+	loc at = e->at;
+	bool through = false;
+
 	for (;;) {
 		expr *const *kid;
 		int n = expr_kids(e, &kid), k = 0;
 
+		if (!through)
+			at = e->at;
 		while (k < n && !expr_depends(kid[k], a))
 			k++;
-		if (k < n) {
-			e = kid[k];
-			continue;
-		}
-		for (int m = 0; m < cx->s->mask.count; m++)
-			if (e->op == EXPR_REDUCE && expr_depends(cx->s->mask.item[m], a))
-				*mask = cx->s->mask.item[m];
-		return e->at;
+		if (k == n && e->op != EXPR_DEF)
+			break;
+		through = through || e->op == EXPR_DEF;
+		e = e->op == EXPR_DEF ? e->def->value : kid[k];
 	}
+	for (int m = 0; m < cx->s->mask.count; m++)
+		if (e->op == EXPR_REDUCE && expr_depends(cx->s->mask.item[m], a))
+			*mask = cx->s->mask.item[m];
+	return at;
 }
 
 static void free_key(checker *cx, const expr *value, const sema_axis *a, const char *name)
@@ -193,8 +198,8 @@ static void define_output(checker *cx, const ast_stmt *stmt, symbol *sym)
 	}
 	value = resolve_expr(cx, stmt->define.value);
 	cx->scope = NULL;
-	if (value->type == TYPE_BOOL &&
-		!resolve_number(cx, stmt->define.value->at, value, "an output"))
+	if (value->type == TYPE_BOOL && !resolve_number(cx, stmt->define.value->at, value,
+						arena_printf(cx->a, "output '%s'", t->name)))
 		value = expr_poison(cx->s, value->at);
 	value = define_within_limits(
 		cx, expr_to_float(cx->s, value), stmt->define.name.at, t->name);

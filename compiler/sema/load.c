@@ -15,7 +15,7 @@ static const char *subscripts_shown(checker *cx, const sema_dim *dim)
 			sym->index.axis->length == dim->length)
 			return sym->name;
 	}
-	return dim->length ? "n" : "d";
+	return dim->length ? "..." : "d";
 }
 
 static expr *implied(checker *cx, loc at, const sema_tensor *t, const sema_dim *dim)
@@ -27,7 +27,9 @@ static expr *implied(checker *cx, loc at, const sema_tensor *t, const sema_dim *
 	if (!known)
 		return expr_poison(cx->s, at);
 	diag_error(cx->d, at, "dimension '%s' of '%s' needs a subscript", dim->name, t->name);
-	if (dim == &t->dim[t->rank - 1])
+	if (cx->place == PLACE_MASK && dim->axis)
+		diag_hint(cx->d, "a mask is about positions, no feature is implied");
+	else if (dim == &t->dim[t->rank - 1])
 		diag_hint(cx->d,
 			"no output has it, so nothing implies its coordinate: write %s[%s]",
 			t->name, subscripts_shown(cx, dim));

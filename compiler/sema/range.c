@@ -12,8 +12,9 @@
 #define MAX_TERMS 16
 #define MAX_STEPS 20000
 #define MAX_CONJUNCTS 32
-#define EXACT 4503599627370496.0 /* 2^52: numbers beyond may be rounded, so they count as unknown  \
-				  */
+#define EXACT                                                                                      \
+	4503599627370496.0 /* 2^52: numbers beyond may be rounded, so they count as unknown        \
+			    */
 
 typedef struct {
 	expr *atom;

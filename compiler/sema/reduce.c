@@ -203,6 +203,16 @@ int64_t reduce_infer(checker *cx, ast_name name, const ast_expr *body)
 	return in.extent ? in.extent : in.unclear ? -1 : 0;
 }
 
+static sema_axis *new_local(checker *cx, loc at, const char *name, int64_t extent)
+{
+	sema_axis *a = sema_feature(cx->s, at, name, extent);
+
+	if (extent ==
+		0) /* is substituted away where the definition is used: leaves the name to others */
+		a->coord = "";
+	return a;
+}
+
 sema_axis *reduce_local_axis(checker *cx, loc at, const char *name, int64_t extent)
 {
 	for (int k = 0; k < cx->s->axis.count; k++) {
@@ -218,7 +228,7 @@ sema_axis *reduce_local_axis(checker *cx, loc at, const char *name, int64_t exte
 			return a;
 	}
 	if (cx->s->axis.count < CHECK_MAX_AXES)
-		return sema_feature(cx->s, at, name, extent);
+		return new_local(cx, at, name, extent);
 	if (!cx->exhausted)
 		diag_error(cx->d, at, "too many different indices: at most %d axes are possible",
 			CHECK_MAX_AXES);
@@ -266,6 +276,16 @@ static bool reducible(
 	ice("axis kind %d", (int)a->kind);
 }
 
+/* The key index that a word may be meant for, NULL. */
+static const char *nearest_key(const checker *cx, const char *word)
+{
+	const char *name[SEMA_MAX_KEYS];
+
+	for (int k = 0; k < cx->s->key.count; k++)
+		name[k] = cx->s->key.item[k]->name;
+	return diag_nearest(word, name, cx->s->key.count);
+}
+
 /* The extent of a feature index that the reduction itself declares; 0 when it is reported. */
 static int64_t local_extent(checker *cx, const ast_expr *e, const ast_binder *b)
 {
@@ -278,10 +298,15 @@ static int64_t local_extent(checker *cx, const ast_expr *e, const ast_binder *b)
 	}
 	extent = reduce_infer(cx, b->name, e->reduce.body);
 	if (extent == 0) {
-		diag_error(cx->d, b->name.at,
-			"the extent of '%s' cannot be inferred: it subscripts no dimension plainly",
-			b->name.text);
-		diag_hint(cx->d, "%s(%s : D) states it", e->reduce.how.text, b->name.text);
+		const char *near = nearest_key(cx, b->name.text);
+
+		diag_error(
+			cx->d, b->name.at, "the extent of '%s' cannot be inferred", b->name.text);
+		if (near)
+			diag_hint(cx->d, "did you mean the index '%s'?", near);
+		else
+			diag_hint(cx->d, "it subscripts no dimension plainly; %s(%s : D) states it",
+				e->reduce.how.text, b->name.text);
 	}
 	return extent > 0 ? extent : 0;
 }
@@ -485,54 +510,57 @@ static expr *finish(checker *cx, const ast_expr *e, const reducer *r, sema_axis 
 	return v;
 }
 
-/* All axes are of one kind, none twice. */
-static bool check_axes(checker *cx, const ast_expr *e, sema_axis *const *axis, int axes)
+/* Keys and features are not mixed. */
+static bool check_kinds(checker *cx, const ast_expr *e, sema_axis *const *axis, int axes)
 {
 	for (int k = 1; k < axes; k++) {
-		loc at = e->reduce.over.item[k].name.at;
+		const sema_axis *key = axis[0]->kind == AXIS_KEY ? axis[0] : axis[k];
+		const sema_axis *feature = key == axis[0] ? axis[k] : axis[0];
 
-		if ((axis[k]->kind == AXIS_KEY) != (axis[0]->kind == AXIS_KEY)) {
-			diag_error(cx->d, at,
-				"'%s' is a %s index, '%s' is not: reduce over them one after the "
-				"other",
-				axis[k]->name, axis[k]->kind == AXIS_KEY ? "key" : "feature",
-				axis[0]->name);
-			diag_hint(cx->d, "write %s(%s) (%s(%s) ...)", e->reduce.how.text,
-				axis[axis[0]->kind == AXIS_KEY ? 0 : k]->name, e->reduce.how.text,
-				axis[axis[0]->kind == AXIS_KEY ? k : 0]->name);
-			return false;
-		}
-		for (int other = 0; other < k; other++)
-			if (axis[other] == axis[k]) {
-				diag_error(cx->d, at, "'%s' is named twice", axis[k]->name);
-				return false;
-			}
+		if ((axis[k]->kind == AXIS_KEY) == (axis[0]->kind == AXIS_KEY))
+			continue;
+		diag_error(cx->d, e->reduce.over.item[k].name.at,
+			"'%s' is a key index and '%s' a feature index: reduce over one after the "
+			"other",
+			key->name, feature->name);
+		diag_hint(cx->d, "write %s(%s) (%s(%s) ...)", e->reduce.how.text, key->name,
+			e->reduce.how.text, feature->name);
+		return false;
 	}
 	return true;
 }
 
-expr *reduce_resolve(checker *cx, const ast_expr *e)
+/* At most SEMA_MAX_KEYS names, none twice. */
+static bool check_names(checker *cx, const ast_expr *e)
 {
-	const reducer *r = find_reducer(e->reduce.how.text);
+	const ast_binders *over = &e->reduce.over;
+
+	if (over->count > SEMA_MAX_KEYS) {
+		diag_error(cx->d, over->item[SEMA_MAX_KEYS].name.at,
+			"a reduction runs over at most %d indices", SEMA_MAX_KEYS);
+		return false;
+	}
+	for (int k = 1; k < over->count; k++)
+		for (int other = 0; other < k; other++)
+			if (strcmp(over->item[k].name.text, over->item[other].name.text) == 0) {
+				diag_error(cx->d, over->item[k].name.at, "'%s' is named twice",
+					over->item[k].name.text);
+				return false;
+			}
+	return true;
+}
+
+/* Resolves the body with the reduction's names bound; false when anything was reported. */
+static bool resolve_body(
+	checker *cx, const ast_expr *e, const reducer *r, sema_axis **axis, expr **body)
+{
 	const binder *scope = cx->scope;
 	const reduction *around = cx->around;
-	int axes = e->reduce.over.count < SEMA_MAX_KEYS ? e->reduce.over.count : SEMA_MAX_KEYS;
-	sema_axis *axis[SEMA_MAX_KEYS];
 	binder bound[SEMA_MAX_KEYS];
 	reduction keys[SEMA_MAX_KEYS];
-	expr *body, *sink = NULL;
-	bool fine = check_place(cx, e, r), local;
+	bool fine = true, local;
 
-	if (!fine)
-		return expr_poison(cx->s, e->at);
-	if (e->reduce.over.count > SEMA_MAX_KEYS) {
-		diag_error(cx->d, e->reduce.over.item[SEMA_MAX_KEYS].name.at,
-			"a reduction runs over at most %d indices", SEMA_MAX_KEYS);
-		return expr_poison(cx->s, e->at);
-	}
-	if (e->reduce.with)
-		sink = resolve_expr(cx, e->reduce.with);
-	for (int k = 0; k < axes; k++) {
+	for (int k = 0; k < e->reduce.over.count; k++) {
 		const ast_binder *b = &e->reduce.over.item[k];
 
 		axis[k] = over_axis(cx, e, r, b, &local);
@@ -545,15 +573,31 @@ expr *reduce_resolve(checker *cx, const ast_expr *e)
 			cx->around = &keys[k];
 		}
 	}
-	body = resolve_expr(cx, e->reduce.body);
+	*body = resolve_expr(cx, e->reduce.body);
 	cx->scope = scope;
 	cx->around = around;
-	fine = fine && check_axes(cx, e, axis, axes);
-	if (body->type == TYPE_POISON ||
-		!resolve_number(cx, e->reduce.body->at, body, "the body of a reduction"))
+	return fine && check_kinds(cx, e, axis, e->reduce.over.count) &&
+	       (*body)->type != TYPE_POISON &&
+	       resolve_number(cx, e->reduce.body->at, *body, "the body of a reduction");
+}
+
+expr *reduce_resolve(checker *cx, const ast_expr *e)
+{
+	const reducer *r = find_reducer(e->reduce.how.text);
+	sema_axis *axis[SEMA_MAX_KEYS];
+	expr *body, *sink = NULL;
+	bool fine;
+
+	if (!check_place(cx, e, r) || !check_names(cx, e))
+		return expr_poison(cx->s, e->at);
+	if (e->reduce.with)
+		sink = resolve_expr(cx, e->reduce.with);
+	fine = resolve_body(cx, e, r, axis, &body);
+	if (sink && sink->type == TYPE_POISON)
 		fine = false;
-	if (sink &&
-		(sink->type == TYPE_POISON || (fine && !check_sink(cx, e, r, sink, axis, axes))))
-		fine = false;
-	return fine ? finish(cx, e, r, axis, axes, body, sink) : expr_poison(cx->s, e->at);
+	if (sink && fine)
+		fine = check_sink(cx, e, r, sink, axis, e->reduce.over.count);
+	if (!fine)
+		return expr_poison(cx->s, e->at);
+	return finish(cx, e, r, axis, e->reduce.over.count, body, sink);
 }

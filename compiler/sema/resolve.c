@@ -32,29 +32,50 @@ const binder *resolve_binder(const checker *cx, const char *name)
 
 /* --- names --- */
 
-/* A statement after the one being checked that defines `name`. */
-static const ast_stmt *defined_later(const checker *cx, const char *name)
+/* The statement that declares or defines `name`, from statement `from` on. */
+static const ast_stmt *declares(const checker *cx, const char *name, int from)
 {
-	for (int k = cx->next_stmt; k < cx->ast->body.count && cx->d->errors < 20; k++) {
+	for (int k = from; k < cx->ast->body.count && cx->d->errors < 20; k++) {
 		const ast_stmt *stmt = &cx->ast->body.item[k];
+		const char *own = stmt->kind == AST_DEFINE ? stmt->define.name.text
+				  : stmt->kind == AST_CONST || stmt->kind == AST_PARAM
+					  ? stmt->def.name.text
+					  : NULL;
 
-		if (stmt->kind == AST_DEFINE && strcmp(stmt->define.name.text, name) == 0)
+		if (own && strcmp(own, name) == 0)
 			return stmt;
 	}
 	return NULL;
 }
 
+/* A name that the spec has, but not for this place. False: it has none. */
+static bool known_elsewhere(checker *cx, loc at, const char *name)
+{
+	static const char *const where[] = {"a constant", "the bound of a window", "a mask"};
+	const ast_stmt *stmt = declares(cx, name, cx->place == PLACE_VALUE ? cx->next_stmt : 0);
+
+	if (!stmt)
+		return false;
+	if (cx->place == PLACE_VALUE && stmt == &cx->ast->body.item[cx->next_stmt]) {
+		diag_error(cx->d, at, "the definition of '%s' uses itself", name);
+		return true;
+	}
+	if (cx->place == PLACE_VALUE || stmt->kind == AST_CONST)
+		diag_error(cx->d, at, "'%s' is used before its definition", name);
+	else
+		diag_error(cx->d, at, "%s cannot use '%s', %s", where[cx->place], name,
+			stmt->kind == AST_PARAM ? "a param" : "a definition");
+	diag_note(cx->d, stmt->at, "it is defined here");
+	return true;
+}
+
 static expr *unknown_name(checker *cx, loc at, const char *name)
 {
-	const ast_stmt *later = cx->place == PLACE_VALUE ? defined_later(cx, name) : NULL;
 	const char *what;
 
-	if (later && later == &cx->ast->body.item[cx->next_stmt]) {
-		diag_error(cx->d, at, "the definition of '%s' uses itself", name);
-	} else if (later) {
-		diag_error(cx->d, at, "'%s' is used before its definition", name);
-		diag_note(cx->d, later->define.name.at, "defined here");
-	} else if (names_reserved(name, &what)) {
+	if (known_elsewhere(cx, at, name))
+		return expr_poison(cx->s, at);
+	if (names_reserved(name, &what)) {
 		diag_error(cx->d, at, "'%s' is %s, not a value", name, what);
 	} else {
 		diag_error(cx->d, at, "unknown name '%s'", name);

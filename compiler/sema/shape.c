@@ -164,7 +164,8 @@ static bool query_over(const checker *cx, const sema_length *l)
 	return cx->query_index && strcmp(cx->query_index->index.length.text, l->name) == 0;
 }
 
-static void check_group(checker *cx, const ast_stmt *stmt)
+/* False when the statement was reported. */
+static bool check_group(checker *cx, const ast_stmt *stmt)
 {
 	ast_name g = stmt->group.group, h = stmt->group.of;
 	symbol *gs = names_find(cx, g.text), *hs = names_find(cx, h.text);
@@ -175,12 +176,12 @@ static void check_group(checker *cx, const ast_stmt *stmt)
 	if (const_int(gs, &gv) && const_int(hs, &hv) && hv % gv != 0) {
 		diag_error(cx->d, stmt->at, "'%s' = %lld does not divide '%s' = %lld", g.text,
 			(long long)gv, h.text, (long long)hv);
-		return;
+		return false;
 	}
 	group = group_length(cx, g);
 	row = group_length(cx, h);
 	if (!group || !row)
-		return;
+		return false;
 	of = axis_of_length(cx, row);
 	old = axis_of_length(cx, group);
 	if (group == row) {
@@ -203,6 +204,23 @@ static void check_group(checker *cx, const ast_stmt *stmt)
 		diag_note(cx->d, of->group->at, "first grouped here");
 	} else {
 		add_group(cx, g.at, group, of);
+		return true;
+	}
+	return false;
+}
+
+/* A group that is reported makes its dimensions poison. */
+static void check_groups(checker *cx)
+{
+	for (int k = 0; k < cx->ast->body.count; k++) {
+		const ast_stmt *stmt = &cx->ast->body.item[k];
+		symbol *sym;
+
+		if (stmt->kind != AST_GROUP || check_group(cx, stmt))
+			continue;
+		sym = names_find(cx, stmt->group.group.text);
+		if (sym && sym->kind == SYM_LENGTH)
+			sym->poison = true;
 	}
 }
 
@@ -312,9 +330,7 @@ static void make_axes(checker *cx)
 {
 	make_rows(cx);
 	find_query(cx);
-	for (int k = 0; k < cx->ast->body.count; k++)
-		if (cx->ast->body.item[k].kind == AST_GROUP)
-			check_group(cx, &cx->ast->body.item[k]);
+	check_groups(cx);
 	imply_group(cx);
 	if (cx->query_index) {
 		symbol *q = cx->query_index;
@@ -349,12 +365,13 @@ static void extent_dimension(
 	checker *cx, const ast_expr *e, symbol *sym, const sema_tensor *t, sema_dim *dim)
 {
 	const char *what = arena_printf(cx->a, "dimension '%s' of '%s'", dim->name, t->name);
+	bool fine;
 
 	if (sym && sym->value.kind == VALUE_POISON)
 		return;
-	if (!declare_int(cx, e, what, &dim->extent)) {
-		dim->extent = 0;
-	} else if (!header_extent(cx, e->at, what, dim->extent)) {
+	fine = declare_int(cx, e, what, &dim->extent) &&
+	       header_extent(cx, e->at, what, dim->extent);
+	if (!fine) {
 		dim->extent = 0;
 		if (sym) {
 			diag_note(cx->d, sym->at,
@@ -394,6 +411,8 @@ static void named_dimension(
 		index_dimension(cx, e->at, sym, t, dim);
 		return;
 	case SYM_LENGTH:
+		if (sym->poison && !axis_of_length(cx, sym->length))
+			return;
 		dim->length = sym->length;
 		dim->axis = axis_of_length(cx, sym->length);
 		return;

@@ -3,7 +3,7 @@
  * out: sema_axis.window of the keys, sema_spec.mask; what can never be visible is an error
  * relies on: axes and dimensions. Definitions come later and are not seen. */
 #include "sema/check.h"
-#include <math.h>
+#include <string.h>
 
 /* --- windows --- */
 
@@ -49,18 +49,23 @@ static expr *resolve_bound(checker *cx, const ast_expr *e, bool open, expr_op st
 	return open ? expr_binary(cx->s, e->at, step, x, expr_int(cx->s, e->at, 1)) : x;
 }
 
-/* Whether a -D changed a param that `e` reads: then an empty window is what the user asked for. */
-static bool reads_override(checker *cx, const expr *e)
+/* The params that `e` reads, as " with W = 0"; *overridden when a -D set one: then an empty window
+ * is what the user asked for. */
+static const char *params_read(checker *cx, const expr *e, const char *list, bool *overridden)
 {
 	expr *const *kid;
 	int n = expr_kids(e, &kid);
 
-	if (e->op == EXPR_PARAM)
-		return names_find(cx, e->param->name)->overridden;
-	for (int k = 0; k < n; k++)
-		if (reads_override(cx, kid[k]))
-			return true;
-	return false;
+	if (e->op == EXPR_PARAM) {
+		const char *item = arena_printf(
+			cx->a, " with %s = %lld", e->param->name, (long long)e->param->i);
+
+		*overridden = *overridden || names_find(cx, e->param->name)->overridden;
+		return strstr(list, item) ? list : arena_printf(cx->a, "%s%s", list, item);
+	}
+	for (int k = 0; k < n && strlen(list) < 80; k++)
+		list = params_read(cx, kid[k], list, overridden);
+	return list;
 }
 
 static const char *shown(checker *cx, const expr *e)
@@ -78,7 +83,8 @@ static void check_not_empty(checker *cx, const sema_axis *a, const sema_window *
 {
 	expr *first = w->first, *last = w->last, *zero = expr_int(cx->s, at, 0);
 	expr *end = expr_length(cx->s, at, a->length);
-	const char *why = NULL;
+	const char *why = NULL, *with;
+	bool overridden = false;
 
 	if (range_difference(cx->s, first, last, true).low > 0)
 		why = arena_printf(cx->a, "its first position %s is behind its last, %s",
@@ -90,11 +96,13 @@ static void check_not_empty(checker *cx, const sema_axis *a, const sema_window *
 			shown(cx, first), a->length->name);
 	if (!why)
 		return;
-	if (reads_override(cx, first) || reads_override(cx, last))
-		diag_warning(
-			cx->d, at, "empty", "the window of '%s' is always empty: %s", a->name, why);
+	with = params_read(cx, last, params_read(cx, first, "", &overridden), &overridden);
+	if (overridden)
+		diag_warning(cx->d, at, "empty", "the window of '%s' is always empty%s: %s",
+			a->name, with, why);
 	else
-		diag_error(cx->d, at, "the window of '%s' is always empty: %s", a->name, why);
+		diag_error(
+			cx->d, at, "the window of '%s' is always empty%s: %s", a->name, with, why);
 }
 
 static void check_window(checker *cx, const ast_stmt *stmt)
