@@ -45,12 +45,20 @@ static void string_attr(host_cx *h, V fn, const char *key, const char *value)
 	LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, a);
 }
 
-/* void name(ptr noalias x pointers, i64 x integers); the builder is placed in its entry block. */
+void hb_symbol(const sema_spec *s, const char *name, char *out, size_t size)
+{
+	snprintf(out, size, "%s_%s", s->name, name);
+}
+
 V hb_function(host_cx *h, const char *name, int pointers, int integers, bool exported)
 {
 	T arg[16];
-	char width[16];
+	char width[16], symbol[256];
 
+	if (exported) {
+		hb_symbol(h->s, name, symbol, sizeof symbol);
+		name = symbol;
+	}
 	for (int i = 0; i < pointers + integers; i++)
 		arg[i] = i < pointers ? h->ptr : h->i64;
 	h->fn = LLVMAddFunction(

@@ -1,7 +1,10 @@
 /* host.h: the CPU backend. row form -> LLVM IR -> machine code in this process (ORC LLJIT), or an
  * object file.
  *
- *   host.c       driver: target machine, passes, JIT, object emission
+ *   host.c       JIT and launch
+ *   target.c     target machine, module, passes
+ *   table.c      what the launcher must know
+ *   object.c     LLVM IR, object file and its header as text
  *   builder.c    small layer over the LLVM C API: loops, vectors, calls
  *   stream.c     operand streams: maximal subexpressions that one operand position decides, packed
  * ahead value.c      expr -> LLVM values (scalar, vectors along features, vectors along rows)
@@ -56,6 +59,9 @@ host_info host_describe(const host_kernel *k);
  * reported. */
 bool host_emit_ir(const row_form *m, const host_options *o, text *out, diags *d);
 bool host_emit_object(const row_form *m, const host_options *o, text *out, diags *d);
+/* The C header that goes with the object: its functions and a rt_cpu_kernel table for
+ * runtime/cpu.h. */
+bool host_emit_header(const row_form *m, const host_options *o, text *out, diags *d);
 
 typedef struct rt_pool rt_pool;
 

@@ -6,6 +6,7 @@
  * position, head, outer tuple). */
 #pragma once
 #include "host/host.h"
+#include "runtime/cpu.h"
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
 
@@ -88,7 +89,10 @@ typedef struct {
 /* --- builder.c --- */
 void hb_init(host_cx *h, const char *name);
 void hb_dispose(host_cx *h); /* builder only; the module goes to the JIT */
+/* A function with ptr parameters, then i64 ones; exported names get the spec's name in front
+ * (hb_symbol). */
 V hb_function(host_cx *h, const char *name, int pointers, int integers, bool exported);
+void hb_symbol(const sema_spec *s, const char *name, char *out, size_t size);
 V hb_i64(host_cx *h, int64_t v);
 V hb_i32(host_cx *h, int32_t v);
 V hb_f32(host_cx *h, double v);
@@ -196,6 +200,24 @@ void hs_emit(host_env *e, const host_stream *s, V dst);
 typedef void hs_feature_body(host_env *e, V base, int valid, void *user);
 void hs_for_features(
 	host_env *e, const sema_axis *d, int extent, hs_feature_body *body, void *user);
+
+/* --- target.c --- */
+/* A target machine with the strings it was made from. */
+typedef struct {
+	LLVMTargetMachineRef tm;
+	char *triple, *cpu, *features;
+} host_target;
+
+bool hg_target_open(host_target *t, const host_options *o, diags *d);
+void hg_target_close(host_target *t);
+/* Lays the kernel out and builds every function into h->mod; false: reported. */
+bool hg_build_module(
+	host_cx *h, const row_form *m, const host_options *o, const host_target *t, diags *d);
+void hg_optimise(LLVMModuleRef mod, LLVMTargetMachineRef tm);
+
+/* --- table.c --- */
+/* Everything of the launch table but the functions; false: too large, reported. */
+bool hg_table(rt_cpu_kernel *k, const host_cx *h, diags *d);
 
 /* --- layout.c --- */
 void hl_layout(host_cx *h, const host_options *o, const char *features);

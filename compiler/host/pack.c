@@ -94,14 +94,21 @@ static void pack_feature(host_env *e, V base, int valid, void *user)
 		hb_store(h, hv_round_bf16(h, x), hb_at(h, st->row, at, h->i16), 2);
 }
 
+static void clear_row(host_cx *h, V row)
+{
+	hb_loop i = hb_loop_begin(
+		h, hb_i64(h, 0), hb_i64(h, h->lay.a_words), hb_i64(h, h->lay.w), "clear");
+
+	hb_store(h, LLVMConstNull(h->vi), hb_at(h, row, i.i, h->i32), 4);
+	hb_loop_end(h, &i);
+}
+
 /* All features of one key at `row`; a_words + w words long, zero beyond the features. */
 static void pack_key_row(host_cx *h, host_env *e, V row)
 {
 	int offset = 0;
-	T fill = h->vi;
 
-	for (int i = 0; i < h->lay.a_words; i += h->lay.w)
-		hb_store(h, LLVMConstNull(fill), hb_at_bytes(h, row, (int64_t)i * 4), 4);
+	clear_row(h, row);
 	for (int i = 0; i < h->m->segments; i++) {
 		const model_segment *seg = &h->m->segment[i];
 		segment_state st = {seg->b, row, offset};
@@ -117,21 +124,19 @@ static void rows_to_panels(host_cx *h, V rows, int64_t stride, V square, V dst)
 	const host_layout *l = &h->lay;
 	int panels = l->w / l->panel, words = l->depth_unit > 1 ? l->d_total / 2 : l->d_total;
 	T part = hb_vec(h, h->i32, l->panel);
+	hb_loop c = hb_loop_begin(h, hb_i64(h, 0), hb_i64(h, words), hb_i64(h, l->w), "chunk"), d;
+	V left = LLVMBuildSub(h->b, hb_i64(h, words), c.i, ""), from, to;
 
-	for (int c = 0; c < l->a_words; c += l->w) {
-		hk_transpose(h, hb_at_bytes(h, rows, (int64_t)c * 4), hb_i64(h, stride), square,
-			hb_i64(h, l->w));
-		for (int d = 0; d < l->w && c + d < words; d++)
-			for (int p = 0; p < panels; p++) {
-				V x = hb_load(h, part,
-					hb_at_bytes(
-						h, square, ((int64_t)d * l->w + p * l->panel) * 4),
-					4);
-				int64_t to = ((int64_t)p * words + c + d) * l->panel;
-
-				hb_store(h, x, hb_at_bytes(h, dst, to * 4), 4);
-			}
-	}
+	hk_transpose(h, hb_at(h, rows, c.i, h->i32), hb_i64(h, stride), square, hb_i64(h, l->w));
+	d = hb_loop_begin(
+		h, hb_i64(h, 0), hb_smin(h, left, hb_i64(h, l->w)), hb_i64(h, 1), "feature");
+	from = hb_at(h, square, hb_mul(h, d.i, hb_i64(h, l->w)), h->i32);
+	to = hb_at(h, dst, hb_mul(h, hb_add(h, c.i, d.i), hb_i64(h, l->panel)), h->i32);
+	for (int p = 0; p < panels; p++)
+		hb_store(h, hb_load(h, part, hb_at_bytes(h, from, (int64_t)p * l->panel * 4), 4),
+			hb_at_bytes(h, to, (int64_t)p * words * l->panel * 4), 4);
+	hb_loop_end(h, &d);
+	hb_loop_end(h, &c);
 }
 
 /* AMX: 16 key rows x 32 features are one tile, rows of 64 bytes. */
@@ -139,13 +144,17 @@ static void rows_to_tiles(host_cx *h, V rows, int64_t stride, V dst)
 {
 	const host_layout *l = &h->lay;
 	T line = LLVMVectorType(h->i32, 16);
+	hb_loop t = hb_loop_begin(h, hb_i64(h, 0), hb_i64(h, l->panel), hb_i64(h, 1), "key"), c;
+	V row = hb_at(h, rows, hb_mul(h, t.i, hb_i64(h, stride)), h->i32);
 
-	for (int t = 0; t < l->panel; t++)
-		for (int c = 0; c < l->d_total / 32; c++) {
-			V x = hb_load(h, line, hb_at_bytes(h, rows, (t * stride + c * 16) * 4), 4);
-
-			hb_store(h, x, hb_at_bytes(h, dst, ((int64_t)c * 16 + t) * 64), 4);
-		}
+	c = hb_loop_begin(h, hb_i64(h, 0), hb_i64(h, l->d_total / 32), hb_i64(h, 1), "chunk");
+	hb_store(h, hb_load(h, line, hb_at(h, row, hb_mul(h, c.i, hb_i64(h, 16)), h->i32), 4),
+		hb_at(h, dst,
+			hb_mul(h, hb_add(h, hb_mul(h, c.i, hb_i64(h, 16)), t.i), hb_i64(h, 16)),
+			h->i32),
+		4);
+	hb_loop_end(h, &c);
+	hb_loop_end(h, &t);
 }
 
 static void pack_keys(host_cx *h, host_env *e, V key, V packed, V length, V rows, V square)
@@ -161,8 +170,7 @@ static void pack_keys(host_cx *h, host_env *e, V key, V packed, V length, V rows
 	e->coord[h->m->inner->id] = k;
 	pack_key_row(h, e, row);
 	hb_if_else(h, &inside);
-	for (int i = 0; i < l->a_words; i += l->w)
-		hb_store(h, LLVMConstNull(h->vi), hb_at_bytes(h, row, (int64_t)i * 4), 4);
+	clear_row(h, row);
 	hb_if_end(h, &inside);
 	hb_loop_end(h, &t);
 	dst = hb_at(h, base, LLVMBuildMul(h->b, key, hb_i64(h, l->d_total * element), ""), h->i8);
@@ -269,8 +277,11 @@ static void pack_scalar_value(host_env *e, value_state *st)
 
 static void zero_values(host_cx *h, V base, V key)
 {
-	for (int f = 0; f < h->lay.e_total; f += h->lay.w)
-		store_values(h, LLVMConstNull(h->vf), base, key, hb_i64(h, f));
+	hb_loop f = hb_loop_begin(
+		h, hb_i64(h, 0), hb_i64(h, h->lay.e_total), hb_i64(h, h->lay.w), "clear");
+
+	store_values(h, LLVMConstNull(h->vf), base, key, f.i);
+	hb_loop_end(h, &f);
 }
 
 static void pack_key_values(host_cx *h, host_env *e, V key, V packed, V length)

@@ -182,7 +182,7 @@ static void outer_loops(
 	const sema_axis *axis;
 	hb_loop l;
 
-	if (o == h->m->outers) {
+	if (o >= h->m->outers || o >= SEMA_MAX_KEYS - 1) {
 		append_lane(h, r, e, i, head, range[0], range[1]);
 		return;
 	}
