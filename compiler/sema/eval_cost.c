@@ -15,10 +15,10 @@
 #define SAMPLES 16
 #define VISIT_LIMIT                                                                                \
 	2000000 /* cells; more would take longer than anybody waits for the run itself */
-#define FETCH_NS 7.0
-#define LOOP_NS 4.0
-#define STORE_NS 20.0
-#define PROBE_NS 45.0 /* what measure_probe gives where the others were fitted */
+#define FETCH_NS 4.5
+#define LOOP_NS 3.0
+#define STORE_NS 15.0
+#define PROBE_NS 27.0 /* what measure_probe gives where the others were fitted */
 
 /* A nest of loops around a reduction's body. */
 typedef struct nest {
@@ -39,30 +39,31 @@ typedef struct {
 
 static double cell_cost(estimate *s, const eval_cell *c, const nest *in);
 
-static double lane_ns(const expr *e)
+static double lane_ns(const eval_cell *c)
 {
-	switch ((int)e->op) {
+	switch ((int)c->e->op) {
 	case EXPR_LOAD:
-		return 0.8;
+		return c->lanes && c->load->unit < 0 ? 3 : 0.5;
 	case EXPR_EXP:
 	case EXPR_LOG:
 	case EXPR_SOFTMAX:
-		return 6;
+		return 5;
 	case EXPR_TANH:
 	case EXPR_SIN:
 	case EXPR_COS:
-		return 14;
+		return 17;
 	case EXPR_POW:
-		return 25;
+		return 20;
 	case EXPR_IDIV:
 	case EXPR_MOD:
+		return 3;
 	case EXPR_SQRT:
 	case EXPR_DIV:
-		return 2.5;
-	case EXPR_WHERE:
 		return 1.5;
+	case EXPR_WHERE:
+		return 1;
 	default:
-		return 0.5;
+		return 0.3;
 	}
 }
 
@@ -132,8 +133,8 @@ static double keys_cost(estimate *s, const eval_cell *c, const nest *in, double 
 		ns += cell_cost(s, keys->mask[m], n);
 	ns += n->times[n->loops - 1] *
 	      (c->e->op == EXPR_SOFTMAX || c->e->reduce.how == REDUCE_LSE
-			      ? 10.0
-			      : 0.5 * (c->lanes ? (double)c->lanes->extent : 1));
+			      ? 8.0
+			      : 0.3 * (c->lanes ? (double)c->lanes->extent : 1));
 	return ns + cell_cost(s, c->arg[0], n);
 }
 
@@ -148,7 +149,7 @@ static double features_cost(estimate *s, const eval_cell *c, const nest *in, dou
 		ns += LOOP_NS *
 		      add_loop(n, c->e->reduce.axis[a], (double)c->e->reduce.axis[a]->extent);
 	if (!c->lanes)
-		ns += (n->loops ? n->times[n->loops - 1] : times) * 0.5 *
+		ns += (n->loops ? n->times[n->loops - 1] : times) * 0.3 *
 		      (double)c->e->reduce.axis[c->e->reduce.axes - 1]->extent;
 	return ns + cell_cost(s, c->arg[0], n);
 }
@@ -158,7 +159,7 @@ static double cell_cost(estimate *s, const eval_cell *c, const nest *in)
 {
 	int level = owning_loop(c, &in);
 	double times = level >= 0 ? in->times[level] : in->around;
-	double ns = times * (FETCH_NS + lane_ns(c->e) * (c->lanes ? (double)c->lanes->extent : 1));
+	double ns = times * (FETCH_NS + lane_ns(c) * (c->lanes ? (double)c->lanes->extent : 1));
 	bool loops = c->e->op == EXPR_REDUCE && c->e->reduce.axis[0]->kind == AXIS_FEATURE;
 
 	if (in->seen[c->id / 64] >> c->id % 64 & 1)
