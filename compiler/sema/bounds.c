@@ -175,7 +175,7 @@ static void report(const subscript *sub, const char *value)
 			dim->name, t->name);
 	else
 		diag_error(sub->cx->d, at,
-			"subscript %s is out of range of dimension '%s' of '%s', %lld long", value,
+			"subscript %s is out of range of dimension '%s' of '%s', which is [0, %lld)", value,
 			dim->name, t->name, (long long)dim->extent);
 }
 

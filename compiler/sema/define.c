@@ -164,9 +164,9 @@ static bool check_param_name(checker *cx, ast_name p)
 		return true;
 	diag_error(cx->d, p.at, "'%s' is %s: a parameter is a feature index with a name of its own",
 		p.text, names_noun(sym));
-	diag_note(cx->d, sym->at, "declared here");
 	if (sym->kind == SYM_INDEX)
 		diag_hint(cx->d, "positions are implied: leave '%s' out", p.text);
+	diag_note(cx->d, sym->at, "declared here");
 	return false;
 }
 
@@ -198,8 +198,8 @@ static void define_output(checker *cx, const ast_stmt *stmt, symbol *sym)
 	}
 	value = resolve_expr(cx, stmt->define.value);
 	cx->scope = NULL;
-	if (value->type == TYPE_BOOL && !resolve_number(cx, stmt->define.value->at, value,
-						arena_printf(cx->a, "output '%s'", t->name)))
+	if (value->type == TYPE_BOOL &&
+		!resolve_number(cx, stmt->define.value->at, value, "an output"))
 		value = expr_poison(cx->s, value->at);
 	value = define_within_limits(
 		cx, expr_to_float(cx->s, value), stmt->define.name.at, t->name);

@@ -281,8 +281,8 @@ static expr *not_subscriptable(checker *cx, const ast_expr *e, const symbol *sym
 	} else if (sym->kind == SYM_DEF) {
 		diag_error(cx->d, e->sub.base->at,
 			"definition '%s' has no parameters, so it takes no subscripts", name);
-		diag_note(cx->d, sym->at, "defined here");
 		diag_hint(cx->d, "write '%s' alone, or define %s[d] = ...", name, name);
+		diag_note(cx->d, sym->at, "defined here");
 	} else if (sym->kind == SYM_TENSOR) {
 		diag_error(
 			cx->d, e->sub.base->at, "output '%s' cannot be read with subscripts", name);

@@ -77,8 +77,8 @@ static void found(inference *in, loc at, int64_t extent, const char *of)
 		diag_error(in->cx->d, at,
 			"'%s' subscripts %s of extent %lld, and %s of extent %lld", in->name, of,
 			(long long)extent, in->of, (long long)in->extent);
-		diag_note(in->cx->d, in->at, "it subscripts %s here", in->of);
 		diag_hint(in->cx->d, "sum(%s : D) states the extent", in->name);
+		diag_note(in->cx->d, in->at, "it subscripts %s here", in->of);
 		in->failed = true;
 	}
 }
@@ -266,9 +266,9 @@ static bool reducible(
 				continue;
 			diag_error(cx->d, name.at,
 				"'%s' is reduced over twice, one inside the other", name.text);
-			diag_note(cx->d, out->at, "the outer %s is here", out->how);
 			diag_hint(cx->d, "define the inner value first: m = %s(%s) ...",
 				e->reduce.how.text, name.text);
+			diag_note(cx->d, out->at, "the outer %s is here", out->how);
 			return false;
 		}
 		return true;
@@ -300,13 +300,13 @@ static int64_t local_extent(checker *cx, const ast_expr *e, const ast_binder *b)
 	if (extent == 0) {
 		const char *near = nearest_key(cx, b->name.text);
 
-		diag_error(
-			cx->d, b->name.at, "the extent of '%s' cannot be inferred", b->name.text);
+		diag_error(cx->d, b->name.at,
+			"the extent of '%s' cannot be inferred: it subscripts no dimension plainly",
+			b->name.text);
 		if (near)
 			diag_hint(cx->d, "did you mean the index '%s'?", near);
 		else
-			diag_hint(cx->d, "it subscripts no dimension plainly; %s(%s : D) states it",
-				e->reduce.how.text, b->name.text);
+			diag_hint(cx->d, "%s(%s : D) states it", e->reduce.how.text, b->name.text);
 	}
 	return extent > 0 ? extent : 0;
 }
@@ -323,8 +323,8 @@ static sema_axis *over_axis(
 	*local = false;
 	if (outer) {
 		diag_error(cx->d, b->name.at, "'%s' is already bound here", b->name.text);
-		diag_note(cx->d, outer->at, "bound first here");
 		diag_hint(cx->d, "give the inner index another name");
+		diag_note(cx->d, outer->at, "bound first here");
 		return NULL;
 	}
 	if (sym && sym->kind == SYM_INDEX) {
@@ -450,9 +450,9 @@ static bool check_weights(checker *cx, const expr *e, const reducer *r)
 		else
 			diag_error(cx->d, e->at, "weights of softmax(%s) are reduced over (%s)",
 				axis_list(cx, p), axis_list(cx, e));
-		diag_note(cx->d, p->at, "the softmax is here");
 		if (!same)
 			diag_hint(cx->d, "write sum(%s)", axis_list(cx, p));
+		diag_note(cx->d, p->at, "the softmax is here");
 		return false;
 	}
 	return true;

@@ -56,7 +56,7 @@ static bool known_elsewhere(checker *cx, loc at, const char *name)
 
 	if (!stmt)
 		return false;
-	if (cx->place == PLACE_VALUE && stmt == &cx->ast->body.item[cx->next_stmt]) {
+	if (at.begin >= stmt->at.begin && at.end <= stmt->at.end) {
 		diag_error(cx->d, at, "the definition of '%s' uses itself", name);
 		return true;
 	}

@@ -91,10 +91,10 @@ static symbol *naming_index(checker *cx, loc at, const sema_length *l, const cha
 		return one;
 	diag_error(cx->d, at, "'%s' is %s, but the indices '%s' and '%s' range over it", l->name,
 		role, one->name, two->name);
-	diag_note(cx->d, two->at, "only one index can name a coordinate of '%s'", l->name);
 	if (strcmp(role, "an output dimension") == 0)
 		diag_hint(cx->d, "write the index in the output: '%s' instead of '%s'", one->name,
 			l->name);
+	diag_note(cx->d, two->at, "only one index can name a coordinate of '%s'", l->name);
 	for (symbol *more = two; more; more = index_over(cx, l->name, &from))
 		more->index.poison = true;
 	return one;

@@ -115,8 +115,8 @@ static void check_window(checker *cx, const ast_stmt *stmt)
 		return;
 	if (a->window.first) {
 		diag_error(cx->d, stmt->at, "'%s' has a window already", a->name);
-		diag_note(cx->d, a->window.at, "the first is here");
 		diag_hint(cx->d, "intersect them with max and min in one window, or write a mask");
+		diag_note(cx->d, a->window.at, "the first is here");
 		return;
 	}
 	if (first->size + last->size > SEMA_MAX_SIZE / 4) {
