@@ -7,7 +7,7 @@
 
 static void line_begin(text *out, const char *name)
 {
-	text_printf(out, "    %-6s = ", name);
+	text_printf(out, "  %-6s = ", name);
 }
 
 static void print_axes(const row_form *m, bool with_inner, text *out)
@@ -159,10 +159,10 @@ static void print_form(const row_form *m, text *out)
 	for (int i = 0; i < m->outputs; i++)
 		print_output(m, &m->output[i], out);
 	if (m->head && m->head->group)
-		text_printf(out, "    heads %s of one group %s share B and V\n", m->head->coord,
+		text_printf(out, "  heads %s of one group %s share B and V\n", m->head->coord,
 			m->head->group->coord);
 	else if (m->head)
-		text_printf(out, "    all %s share B and V\n", m->head->coord);
+		text_printf(out, "  all %s share B and V\n", m->head->coord);
 }
 
 void model_print(sema_spec *s, text *out)
@@ -181,7 +181,7 @@ void model_print(sema_spec *s, text *out)
 					s->key.item[k]->coord);
 				first = 0;
 			}
-		text_put(out, m ? "\n" : "\n    none: ");
+		text_put(out, m ? "\n" : "\n  none: ");
 		if (m)
 			print_form(m, out);
 		else {

@@ -59,7 +59,7 @@ static double sum(rowform_env *v, const expr *e, int axis)
 		   : e->reduce.how == REDUCE_MIN ? INFINITY
 						 : 0;
 
-	if (axis == e->reduce.axes)
+	if (axis >= e->reduce.axes || axis >= SEMA_MAX_KEYS)
 		return value(v, e->reduce.body);
 	for (int64_t i = 0; i < e->reduce.axis[axis]->extent; i++) {
 		double x;
@@ -247,7 +247,7 @@ static void tuple(rowform_env *v, row_state *r)
 static void keys(rowform_env *v, row_state *r, int n)
 {
 	const row_form *m = r->m;
-	const sema_axis *key = n < m->outers ? m->outer[n] : m->inner;
+	const sema_axis *key = n < m->outers && n < SEMA_MAX_KEYS - 1 ? m->outer[n] : m->inner;
 	int64_t first = 0, last = v->length[key->length->id] - 1;
 
 	if (n > m->outers) {
