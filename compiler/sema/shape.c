@@ -373,7 +373,7 @@ static void extent_dimension(
 	       header_extent(cx, e->at, what, dim->extent);
 	if (!fine) {
 		dim->extent = 0;
-		if (sym) {
+		if (sym && !cx->exhausted) {
 			diag_note(cx->d, sym->at,
 				sym->overridden ? "'%s' is set by -D" : "'%s' is declared here",
 				sym->name);
@@ -471,24 +471,23 @@ static int count_dim(const sema_tensor *t, const sema_axis *a)
 
 static void check_output_axis(checker *cx, const sema_axis *a)
 {
-	for (int k = cx->s->inputs; k < cx->s->tensor.count; k++) {
+	const sema_tensor *owner = NULL;
+
+	for (int k = cx->s->inputs; k < cx->s->tensor.count && !owner; k++)
+		if (count_dim(cx->s->tensor.item[k], a) > 0)
+			owner = cx->s->tensor.item[k];
+	for (int k = cx->s->inputs; k < cx->s->tensor.count && owner; k++) {
 		const sema_tensor *t = cx->s->tensor.item[k];
 		int n = count_dim(t, a);
 
 		if (n > 1)
 			diag_error(cx->d, t->at, "output '%s' has the dimension '%s' twice",
 				t->name, a->name);
-		for (int other = cx->s->inputs; n == 0 && other < cx->s->tensor.count; other++) {
-			const sema_tensor *o = cx->s->tensor.item[other];
-
-			if (count_dim(o, a) == 0)
-				continue;
+		if (n == 0)
 			diag_error(cx->d, t->at,
 				"output '%s' lacks the dimension '%s' of '%s': all outputs have "
 				"the same rows",
-				t->name, a->name, o->name);
-			break;
-		}
+				t->name, a->name, owner->name);
 	}
 }
 
