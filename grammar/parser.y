@@ -130,9 +130,9 @@ file
 
 attention
 	: attention_begin NAME inputs "->" outputs "{" body "}"
-	                                    { ast_spec_end(B, @$, $2, @6); }
+	                                    { ast_spec_end(B, @$, $2, @4, @6); }
 	| attention_begin header_error "{" body "}"
-	                                    { ast_spec_end(B, @$, (ast_name){0}, @3); }
+	                                    { ast_spec_end(B, @$, (ast_name){0}, @3, @3); }
 	;
 
 attention_begin

@@ -67,13 +67,13 @@ void ast_spec_begin(ast_builder *b, loc at)
 {
 	b->spec = ARENA_NEW(b->arena, ast_spec);
 	b->spec->at = at;
-	b->spec->open = at.end;
 }
 
-void ast_spec_end(ast_builder *b, loc at, ast_name name, loc open)
+void ast_spec_end(ast_builder *b, loc at, ast_name name, loc arrow, loc open)
 {
 	b->spec->name = name;
 	b->spec->at = at;
+	b->spec->arrow = arrow.begin;
 	b->spec->open = open.begin;
 	ARENA_PUSH(b->arena, &b->file->specs, b->spec);
 	b->spec = NULL;

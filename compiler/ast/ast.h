@@ -184,7 +184,7 @@ typedef struct {
 		int count, cap;
 	} body;
 	loc at;
-	uint32_t open; /* where the "{" of the body is */
+	uint32_t arrow, open; /* where the "->" and the "{" of the body are */
 } ast_spec;
 
 /* A comment, kept so that fmt can put it back. */

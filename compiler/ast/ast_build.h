@@ -25,10 +25,10 @@ void ast_builder_init(ast_builder *b, arena *a, diags *d);
 /* The name in interned form. */
 ast_name ast_name_make(ast_builder *b, loc at, const char *s, size_t len);
 
-/* Blocks: begin makes the block that what follows goes to, end completes it; `open` is the place of its "{". The
+/* Blocks: begin makes the block that what follows goes to, end completes it; `open` is the place of its "{", `arrow` of "->". The
  * name of a spec is known to the parser only at its end; a lost header leaves the names zero. */
 void ast_spec_begin(ast_builder *b, loc at);
-void ast_spec_end(ast_builder *b, loc at, ast_name name, loc open);
+void ast_spec_end(ast_builder *b, loc at, ast_name name, loc arrow, loc open);
 void ast_tensor_add(ast_builder *b, loc at, bool output, ast_name name, ast_name type, ast_exprs dims);
 void ast_schedule_begin(ast_builder *b, loc at, ast_name spec, ast_name target);
 void ast_schedule_end(ast_builder *b, loc at, loc open);

@@ -341,7 +341,6 @@ static bool can_be_flat(const printer *p, int n, uint32_t until)
 static void print_header(printer *p, const ast_spec *spec)
 {
 	int inputs = spec->inputs.count, outputs = spec->outputs.count;
-	uint32_t inputs_end = outputs ? spec->outputs.item[0].at.begin : spec->open;
 	text in = {0}, out = {0};
 	size_t used;
 
@@ -352,11 +351,11 @@ static void print_header(printer *p, const ast_spec *spec)
 	print_tensors_flat(spec->inputs.item, inputs, &in);
 	text_put(&out, " -> ");
 	print_tensors_flat(spec->outputs.item, outputs, &out);
-	if (can_be_flat(p, inputs, inputs_end) && used + in.len + out.len <= WIDTH) {
+	if (can_be_flat(p, inputs, spec->arrow) && used + in.len + out.len <= WIDTH) {
 		text_putn(p->out, in.data, in.len);
 		used += in.len;
 	} else {
-		print_tensors_apart(p, spec->inputs.item, inputs, inputs_end);
+		print_tensors_apart(p, spec->inputs.item, inputs, spec->arrow);
 		used = 1;
 	}
 	if (can_be_flat(p, outputs, spec->open) && used + out.len <= WIDTH) {
