@@ -328,7 +328,8 @@ void syntax_sync(syntax *cx, sync_level level)
 		break;
 	case SYNC_STATEMENT:
 		brackets_close(cx, false);
-		i = find_statement(t, i);
+		/* A name that failed is no beginning of a statement. */
+		i = find_statement(t, t[i].kind == TOK_NAME && i == cx->current ? i + 1 : i);
 		break;
 	}
 	cx->next = cx->synced = i;
