@@ -104,7 +104,8 @@ static void problems_tell(syntax *cx, uint32_t until)
 		problem_report(cx, &cx->problems.item[cx->told++]);
 }
 
-static bool begins_statement(int kind)
+/* A token that can only stand at the beginning of a statement, or of a setting. */
+static bool begins_statement(const syntax *cx, int kind)
 {
 	switch (kind) {
 	case TOK_CONST:
@@ -113,10 +114,12 @@ static bool begins_statement(int kind)
 	case TOK_INDEX:
 	case TOK_WINDOW:
 	case TOK_MASK:
+		return !cx->in_schedule;
 	case TOK_DEFINED:
+		return true;
 	case TOK_TILE:
 	case TOK_SPECIALIZE:
-		return true;
+		return cx->in_schedule;
 	}
 	return false;
 }
@@ -138,7 +141,7 @@ static int token_missing(syntax *cx, const token *t)
 		syntax_report_missing(cx, "'->' between the inputs and the outputs");
 		return TOK_ARROW;
 	}
-	if (cx->closed == OPEN_OUTPUTS && begins_statement(t->kind)) {
+	if (cx->closed == OPEN_OUTPUTS && begins_statement(cx, t->kind)) {
 		syntax_report_missing(cx, "'{' before the body");
 		return TOK_LBRACE;
 	}
@@ -231,15 +234,16 @@ static int find_block(const token *t, int i)
 	return i;
 }
 
-static bool is_statement_keyword(const token *t)
+static bool is_statement_keyword(const syntax *cx, const token *t)
 {
-	return t->first && t->kind >= TOK_CONST && t->kind <= TOK_MASK;
+	return !cx->in_schedule && t->first && t->kind >= TOK_CONST && t->kind <= TOK_MASK;
 }
 
 /* The "{" of the block, or the first statement where there is none. */
-static int find_brace(const token *t, int i)
+static int find_brace(const syntax *cx, const token *t, int i)
 {
-	while (!ends_search(t[i].kind) && t[i].kind != TOK_LBRACE && !is_statement_keyword(&t[i]))
+	while (!ends_search(t[i].kind) && t[i].kind != TOK_LBRACE &&
+		!is_statement_keyword(cx, &t[i]))
 		i++;
 	return i;
 }
@@ -261,16 +265,17 @@ static bool may_begin_statement(const token *t)
 	return t[1].kind == TOK_NAME;
 }
 
-static int find_statement(const token *t, int i)
+static int find_statement(const syntax *cx, const token *t, int i)
 {
-	while (!ends_search(t[i].kind) && !begins_statement(t[i].kind) && t[i].kind != TOK_RBRACE &&
-		t[i].kind != TOK_SEMICOLON && !(i > 0 && may_begin_statement(&t[i])))
+	while (!ends_search(t[i].kind) && !begins_statement(cx, t[i].kind) &&
+		t[i].kind != TOK_RBRACE && t[i].kind != TOK_SEMICOLON &&
+		!(i > 0 && may_begin_statement(&t[i])))
 		i++;
 	return i;
 }
 
 /* The next tensor, the end of the list, or whatever shows that the list is over. */
-static int find_tensor(const token *t, int i)
+static int find_tensor(const syntax *cx, const token *t, int i)
 {
 	for (;; i++) {
 		if (t[i].kind == TOK_NAME && t[i + 1].kind == TOK_COLON)
@@ -280,7 +285,7 @@ static int find_tensor(const token *t, int i)
 				t[i + 1].kind == TOK_LPAREN))
 			return i;
 		if (ends_search(t[i].kind) || t[i].kind == TOK_ARROW || t[i].kind == TOK_LBRACE ||
-			begins_statement(t[i].kind))
+			begins_statement(cx, t[i].kind))
 			return i;
 	}
 }
@@ -291,7 +296,7 @@ static int sync_tensor(syntax *cx, int i)
 
 	while (cx->open.count > 1)
 		cx->open.count--;
-	i = find_tensor(t, i);
+	i = find_tensor(cx, t, i);
 	if (t[i].kind == TOK_NAME) {
 		queue_insert(cx, TOK_COMMA, TOK_END);
 	} else if (t[i].kind != TOK_RPAREN) {
@@ -318,10 +323,10 @@ void syntax_sync(syntax *cx, sync_level level)
 		break;
 	case SYNC_HEADER:
 		cx->open.count = 0;
-		i = find_brace(t, i);
+		i = find_brace(cx, t, i);
 		if (t[i].kind != TOK_LBRACE)
-			queue_insert(
-				cx, TOK_LBRACE, is_statement_keyword(&t[i]) ? TOK_END : TOK_RBRACE);
+			queue_insert(cx, TOK_LBRACE,
+				is_statement_keyword(cx, &t[i]) ? TOK_END : TOK_RBRACE);
 		break;
 	case SYNC_TENSOR:
 		i = sync_tensor(cx, i);
@@ -329,7 +334,7 @@ void syntax_sync(syntax *cx, sync_level level)
 	case SYNC_STATEMENT:
 		brackets_close(cx, false);
 		/* A name that failed is no beginning of a statement. */
-		i = find_statement(t, t[i].kind == TOK_NAME && i == cx->current ? i + 1 : i);
+		i = find_statement(cx, t, t[i].kind == TOK_NAME && i == cx->current ? i + 1 : i);
 		break;
 	}
 	cx->next = cx->synced = i;

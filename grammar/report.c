@@ -261,6 +261,15 @@ static bool report_statement(const situation *s)
 	return true;
 }
 
+static bool report_misplaced(const situation *s)
+{
+	if (!expects(s, TOK_TILE) || s->t->kind < TOK_CONST || s->t->kind > TOK_MASK)
+		return false;
+	diag_error(s->cx->d, s->t->at, "%s is no setting of a schedule", s->found);
+	diag_hint(s->cx->d, "statements stand in the body of an attention block");
+	return true;
+}
+
 static bool report_value(const situation *s)
 {
 	if (!expects(s, TOK_DEFINED) || expects_statement(s) || !is_name(s->t))
@@ -425,6 +434,7 @@ void syntax_report(syntax *cx, uint64_t expected)
 		report_subscripted,
 		report_juxtaposed,
 		report_statement,
+		report_misplaced,
 		report_value,
 		report_tensor,
 		report_unclosed_bracket,
