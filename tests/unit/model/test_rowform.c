@@ -1,6 +1,7 @@
 /* test_rowform.c: every row form of every spec computes what the spec says.
  * For the files of specs/ and tests/model/, with tiny lengths and random inputs: the outputs of
  * each row form, evaluated as model.h defines them, equal those of the reference interpreter. */
+#include "random_spec.h"
 #include "rowform_eval.h"
 #include <dirent.h>
 #include <math.h>
@@ -110,7 +111,7 @@ static void release(problem *p)
 	}
 }
 
-static void compare(const problem *p, const row_form *m)
+static void compare(const problem *p, const row_form *m, const char *content)
 {
 	rowform_env v = {.spec = p->spec, .length = p->length};
 
@@ -123,14 +124,15 @@ static void compare(const problem *p, const row_form *m)
 			if (x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= 1e-9 * (1 + fabs(x)))
 				continue;
 			fail_msg("%s, inner %s: %s[%lld] is %.17g by the row form, %.17g by the "
-				 "reference",
-				p->spec->name, m->inner->name, t->name, (long long)k, y, x);
+				 "reference\n%.4000s",
+				p->spec->name, m->inner->name, t->name, (long long)k, y, x,
+				content);
 		}
 	}
 }
 
 /* Every row form of the spec against the reference; returns how many there were. */
-static int check_spec(sema_spec *s)
+static int check_spec(sema_spec *s, const char *content)
 {
 	problem p = {.spec = s, .seed = 1};
 	eval_tensor view[MAX_TENSORS];
@@ -161,19 +163,18 @@ static int check_spec(sema_spec *s)
 		if (!m)
 			continue;
 		rowform_run(&v, m);
-		compare(&p, m);
+		compare(&p, m, content);
 		forms++;
 	}
 	release(&p);
 	return forms;
 }
 
-static int check_file(const char *path)
+/* Every spec of the text; returns how many row forms there were. */
+static int check_text(const char *name, const char *content, size_t len)
 {
 	arena *a = arena_create();
-	size_t len;
-	char *content = read_file(path, &len);
-	source *src = source_create(a, path, content, len);
+	source *src = source_create(a, name, content, len);
 	diags *d = diags_create(a, src);
 	ast_file *file = ast_parse(a, src, d);
 	int forms = 0;
@@ -182,7 +183,7 @@ static int check_file(const char *path)
 		sema_spec *s = sema_check(a, file, file->specs.item[i], src, NULL, 0, d);
 
 		if (s)
-			forms += check_spec(s);
+			forms += check_spec(s, content);
 	}
 	if (diag_error_count(d)) {
 		text out = {0};
@@ -190,8 +191,17 @@ static int check_file(const char *path)
 		diags_print(d, DIAG_TEXT, &out);
 		fail_msg("%s", out.data);
 	}
-	free(content);
 	arena_destroy(a);
+	return forms;
+}
+
+static int check_file(const char *path)
+{
+	size_t len;
+	char *content = read_file(path, &len);
+	int forms = check_text(path, content, len);
+
+	free(content);
 	return forms;
 }
 
@@ -233,12 +243,29 @@ static void reference_only_specs_have_none(void **state)
 	assert_int_equal(check_folder(SOURCE_DIR "/specs/reference_only"), 0);
 }
 
+static void random_specs_agree(void **state)
+{
+	enum { SPECS = 300 };
+	int forms = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= SPECS; seed++) {
+		text spec = {0};
+
+		random_spec(seed, &spec);
+		forms += check_text("random.tkl", spec.data, spec.len);
+		text_free(&spec);
+	}
+	assert_true(forms > SPECS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(library_specs_have_forms),
 		cmocka_unit_test(model_cases_agree),
 		cmocka_unit_test(reference_only_specs_have_none),
+		cmocka_unit_test(random_specs_agree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
