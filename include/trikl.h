@@ -11,19 +11,22 @@
  *   tkl_kernel_destroy(kernel);
  *   tkl_context_destroy(context);
  *
- * Errors. Every function that can fail returns a tkl_status and, when that is not TKL_OK, leaves a sentence about it in
- * tkl_last_error_message(). Nothing is written through the result pointers then, except where stated. The library
- * never prints, exits, aborts or throws; a fault of its own is TKL_ERROR_INTERNAL.
+ * Errors. Every function that can fail returns a tkl_status and, when that is not TKL_OK, leaves a
+ * sentence about it in tkl_last_error_message(). Nothing is written through the result pointers
+ * then, except where stated. The library never prints, exits, aborts or throws; a fault of its own
+ * is TKL_ERROR_INTERNAL.
  *
- * Threads. Contexts and kernels are immutable after creation: any number of threads may compile in one context and
- * launch one kernel at once; loops of several launches share the context's worker threads and queue up. Destroying an
- * object while another thread uses it is a mistake. After fork() a child must not use the parent's contexts.
+ * Threads. Contexts and kernels are immutable after creation: any number of threads may compile in
+ * one context and launch one kernel at once; loops of several launches share the context's worker
+ * threads and queue up. Destroying an object while another thread uses it is a mistake. After
+ * fork() a child must not use the parent's contexts.
  *
- * Ownership. What a query returns belongs to the kernel and lives as long as it. Arguments are read during the call
- * only. A kernel keeps its context alive, so the two may be destroyed in either order.
+ * Ownership. What a query returns belongs to the kernel and lives as long as it. Arguments are read
+ * during the call only. A kernel keeps its context alive, so the two may be destroyed in either
+ * order.
  *
- * Structs whose first member is struct_size may grow in later versions: set it to sizeof the struct, and all that you
- * do not use to zero. */
+ * Structs whose first member is struct_size may grow in later versions: set it to sizeof the
+ * struct, and all that you do not use to zero. */
 #ifndef TRIKL_H
 #define TRIKL_H
 
@@ -66,8 +69,8 @@ typedef enum tkl_status {
 TKL_API int tkl_version(void);
 /* The status as a short English phrase, static. */
 TKL_API const char *tkl_status_string(tkl_status status);
-/* One sentence about the newest failure in the calling thread; "" when there was none. Valid until the next
- * failure in the thread. For TKL_ERROR_SPEC: the first error, with file:line:column. */
+/* One sentence about the newest failure in the calling thread; "" when there was none. Valid until
+ * the next failure in the thread. For TKL_ERROR_SPEC: the first error, with file:line:column. */
 TKL_API const char *tkl_last_error_message(void);
 /* Frees text that the library gave away. NULL is ignored. */
 TKL_API void tkl_free(void *memory);
@@ -79,11 +82,12 @@ typedef struct tkl_context tkl_context;
 typedef struct tkl_context_options {
 	size_t struct_size;
 	int threads; /* workers of a launch, the launching thread included; 0: one per core of
-	              * the process's affinity mask */
+		      * the process's affinity mask */
 } tkl_context_options;
 
-/* Makes a context; `options` NULL: the defaults. Starts its worker threads (none for threads = 1), which sleep while
- * nothing is launched. Errors: ARGUMENT, MEMORY (also when threads cannot be started). */
+/* Makes a context; `options` NULL: the defaults. Starts its worker threads (none for threads = 1),
+ * which sleep while nothing is launched. Errors: ARGUMENT, MEMORY (also when threads cannot be
+ * started). */
 TKL_API tkl_status tkl_context_create(const tkl_context_options *options, tkl_context **context);
 /* Gives the context up; its threads end with the last kernel compiled in it. NULL is ignored. */
 TKL_API void tkl_context_destroy(tkl_context *context);
@@ -110,18 +114,18 @@ typedef struct tkl_compile_options {
 	const char *spec;          /* which attention of the source; NULL: its only one      */
 	const char *source_name;   /* in diagnostics; NULL: "<string>"                       */
 	const char *target;        /* "cpu": vectorised machine code for this machine;
-	                            * "reference": float64 interpreter, for any spec, slow;
-	                            * NULL: "cpu"                                            */
+				    * "reference": float64 interpreter, for any spec, slow;
+				    * NULL: "cpu"                                            */
 	const tkl_define *defines; /* [define_count] */
 	size_t define_count;
 	tkl_diagnostics_format diagnostics_format;
 } tkl_compile_options;
 
-/* Compiles one attention of the `length` bytes at `string` (UTF-8, need not be zero-terminated); `options` NULL: the
- * defaults. `diagnostics` may be NULL; else it gets the errors and warnings as text to be freed with tkl_free, or NULL
- * when there are none, also when the call fails.
- * Errors: ARGUMENT (unknown spec or target; which attention is not stated), SPEC, UNSUPPORTED (no row form on "cpu":
- * the message names the term that prevents it), MEMORY, INTERNAL. */
+/* Compiles one attention of the `length` bytes at `string` (UTF-8, need not be zero-terminated);
+ * `options` NULL: the defaults. `diagnostics` may be NULL; else it gets the errors and warnings as
+ * text to be freed with tkl_free, or NULL when there are none, also when the call fails. Errors:
+ * ARGUMENT (unknown spec or target; which attention is not stated), SPEC, UNSUPPORTED (no row form
+ * on "cpu": the message names the term that prevents it), MEMORY, INTERNAL. */
 TKL_API tkl_status tkl_compile(tkl_context *context, const char *string, size_t length,
 	const tkl_compile_options *options, tkl_kernel **kernel, char **diagnostics);
 /* Frees the kernel and its code. NULL is ignored. */
@@ -129,7 +133,8 @@ TKL_API void tkl_kernel_destroy(tkl_kernel *kernel);
 
 /* --- signature --- */
 
-/* One dimension of a tensor: a run-time length, or a size that was fixed when the spec was compiled. */
+/* One dimension of a tensor: a run-time length, or a size that was fixed when the spec was
+ * compiled. */
 typedef struct tkl_dimension {
 	const char *name; /* as the spec writes it: "B", "N", "D"                */
 	int length;       /* index of the run-time length, -1 for a fixed size   */
@@ -150,7 +155,7 @@ typedef struct tkl_length_info {
 	const char *name;
 	int divides;    /* index of the length that this one must divide (G of H), -1: none    */
 	int is_implied; /* some input has it as a dimension; else every launch must pass it,
-	                 * unless an output that is passed has it                              */
+			 * unless an output that is passed has it                              */
 } tkl_length_info;
 
 typedef enum tkl_param_type { TKL_PARAM_INT = 0, TKL_PARAM_FLOAT = 1 } tkl_param_type;
@@ -170,7 +175,8 @@ typedef struct tkl_param_info {
 /* Name of the attention, and the target it was compiled for. */
 TKL_API const char *tkl_kernel_name(const tkl_kernel *kernel);
 TKL_API const char *tkl_kernel_target(const tkl_kernel *kernel);
-/* How many tensors (inputs first, each group in the spec's order), lengths and params the kernel has. */
+/* How many tensors (inputs first, each group in the spec's order), lengths and params the kernel
+ * has. */
 TKL_API int tkl_kernel_tensor_count(const tkl_kernel *kernel);
 TKL_API int tkl_kernel_length_count(const tkl_kernel *kernel);
 TKL_API int tkl_kernel_param_count(const tkl_kernel *kernel);
@@ -200,31 +206,33 @@ typedef struct tkl_length {
 typedef struct tkl_launch_args {
 	size_t struct_size;
 	const DLTensor *const *tensors; /* [tensor_count], in the signature's order; an output that
-	                                 * is NULL is not computed */
+					 * is NULL is not computed */
 	size_t tensor_count;            /* tkl_kernel_tensor_count() */
-	const tkl_param *params;        /* [param_count], any order; the others have their defaults */
+	const tkl_param *params; /* [param_count], any order; the others have their defaults */
 	size_t param_count;
-	const tkl_length *lengths;      /* [length_count] lengths that no tensor passed implies;
-	                                 * implied ones may be given too and are compared */
+	const tkl_length *lengths; /* [length_count] lengths that no tensor passed implies;
+				    * implied ones may be given too and are compared */
 	size_t length_count;
-	void *stream;                   /* NULL: the CPU has no streams */
+	void *stream;                              /* NULL: the CPU has no streams */
 	void (*progress)(void *user, double done); /* NULL, or called by the launching thread now
-	                                            * and then with a fraction; may use the
-	                                            * library, must not leave by longjmp */
+						    * and then with a fraction; must not launch in
+						    * this context, nor leave by longjmp */
 	void *progress_user;
 } tkl_launch_args;
 
 /* Runs the kernel and returns when it is done.
  *
- * Tensors are DLPack's: strides in elements of any sign (NULL: compact, row-major), byte_offset is honoured, data must
- * be aligned to its element and may be NULL only when the tensor has no elements; device kDLCPU or a pinned host
- * memory. Shapes fix the run-time lengths: the first tensor that has a length decides, all others must agree, and a
- * grouped length must divide its row length. Inputs may overlap each other and may be broadcast by stride 0; outputs
- * must overlap nothing. Any length may be zero. The reference accepts f64 and f32 in the place of any floating type.
+ * Tensors are DLPack's: strides in elements of any sign (NULL: compact, row-major), byte_offset is
+ * honoured, data must be aligned to its element and may be NULL only when the tensor has no
+ * elements; device kDLCPU or a pinned host memory. Shapes fix the run-time lengths: the first
+ * tensor that has a length decides, all others must agree, and a grouped length must divide its row
+ * length. Inputs may overlap each other and may be broadcast by stride 0; outputs must overlap
+ * nothing. Any length may be zero. The reference accepts f64 and f32 in the place of any floating
+ * type.
  *
- * Contents: a query with no visible key gives output 0 and logsumexp -inf; NaN and infinity spread from visible keys
- * only. Outputs are undefined after an error other than of the arguments.
- * Errors: ARGUMENT, SHAPE, DTYPE, DEVICE, LAYOUT (nothing was run); RANGE, MEMORY, INTERNAL. */
+ * Contents: a query with no visible key gives output 0 and logsumexp -inf; NaN and infinity spread
+ * from visible keys only. Outputs are undefined after an error other than of the arguments. Errors:
+ * ARGUMENT, SHAPE, DTYPE, DEVICE, LAYOUT (nothing was run); RANGE, MEMORY, INTERNAL. */
 TKL_API tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args);
 
 #ifdef __cplusplus

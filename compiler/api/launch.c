@@ -61,7 +61,7 @@ static tkl_status run_reference(const launch *l, const api_operands *o, const pa
 		.param_int = v->i,
 		.param_float = v->f,
 		.tensor = tensor,
-		.threads = rt_pool_threads(l->kernel->context->pool),
+		.pool = l->kernel->context->pool,
 		.progress = l->args.progress,
 		.progress_user = l->args.progress_user};
 	const char *error;

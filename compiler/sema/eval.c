@@ -105,7 +105,7 @@ static void compute_row(eval_worker *w, int64_t row)
 static void show_progress(run *r)
 {
 	const eval_args *args = r->program->args;
-	double done = (double)atomic_load(&r->done) / (double)r->rows;
+	double done = r->rows ? (double)atomic_load(&r->done) / (double)r->rows : 1;
 
 	if (!args->progress || (int)(done * 1000) <= r->shown)
 		return;
@@ -264,25 +264,35 @@ static bool finish(const run *r, int threads, bool *broken)
 	return !worst;
 }
 
+/* Threads for `rows` rows: the caller's, else as many of our own as have work. */
+static rt_pool *choose_pool(const eval_args *args, int64_t rows)
+{
+	int threads = args->threads > 0 ? args->threads : rt_pool_cores();
+
+	if (args->pool)
+		return args->pool;
+	return rt_pool_create(rows < 1 ? 1 : rows < threads ? (int)rows : threads);
+}
+
 static bool run_rows(const eval_program *p, int64_t rows, const char **error)
 {
-	int cores = p->args->threads > 0 ? p->args->threads : rt_pool_cores();
-	int threads = rows < 1 ? 1 : rows < cores ? (int)rows : cores;
-	rt_pool *pool = rt_pool_create(threads);
+	rt_pool *pool = choose_pool(p->args, rows);
+	int threads = pool ? rt_pool_threads(pool) : 1;
+	int64_t grain = rows / threads / 64;
 	run r = {.program = p, .rows = rows, .failed = INT64_MAX};
-	int64_t grain;
 	bool ok = false, broken = false;
 
-	grain = rows / threads / 64;
 	r.worker = make_workers(p, threads);
 	if (pool && r.worker) {
 		rt_pool_run(pool, rows, grain < 1 ? 1 : grain > 16 ? 16 : grain, compute_rows, &r);
+		show_progress(&r);
 		ok = finish(&r, threads, &broken);
 	} else {
 		*error = eval_out_of_memory;
 	}
 	free_workers(r.worker, threads);
-	rt_pool_destroy(pool);
+	if (!p->args->pool)
+		rt_pool_destroy(pool);
 	if (broken)
 		ice("%s", error_text);
 	return ok;

@@ -262,7 +262,9 @@ static double mean_row_cost(estimate *s, int64_t *coord, int64_t rows)
 double eval_estimate(const eval_args *args)
 {
 	int64_t rows = args->row ? args->rows : eval_row_count(args);
-	int threads = args->threads > 0 ? args->threads : rt_pool_cores();
+	int threads = args->pool          ? rt_pool_threads(args->pool)
+		      : args->threads > 0 ? args->threads
+					  : rt_pool_cores();
 	arena *a = rows > 0 ? arena_create() : NULL;
 	estimate s = {.arena = a};
 	int64_t *coord;

@@ -283,6 +283,8 @@ void sema_print(const sema_spec *s, text *out);
  * nothing has weight all weights are 0 and logsumexp is -inf; a NaN or +inf score makes the row's weights and
  * logsumexp NaN. A tuple that is not visible is never evaluated; where, and, or evaluate only what they select. */
 
+typedef struct rt_pool rt_pool; /* runtime/pool.h */
+
 /* A tensor as the reference sees it: any dtype including F64, any strides (in elements). */
 typedef struct {
 	void *data;
@@ -296,7 +298,8 @@ typedef struct {
 	const int64_t *param_int;   /* [spec->param.count]; used where the param is INT   */
 	const double *param_float;  /* [spec->param.count]; used where the param is FLOAT */
 	const eval_tensor *tensor;  /* [spec->tensor.count]; outputs are written (F64 or F32) */
-	int threads;                /* 0: one per core */
+	int threads;                /* 0: one per core; unused when there is a pool */
+	rt_pool *pool;              /* the threads to run on; NULL: own ones, for the run only */
 	const int64_t *row;         /* NULL: every row; else `rows` row numbers (row-major over ROW axes in spec
 	                               order, then QUERY): only these are computed and stored */
 	int64_t rows;
