@@ -14,7 +14,7 @@ typedef LLVMValueRef V;
 typedef LLVMTypeRef T;
 typedef LLVMBasicBlockRef BB;
 
-#define HOST_MAX_STREAMS 24
+#define HOST_MAX_STREAMS MODEL_MAX_STREAMS
 #define HOST_MAX_LANE_COORDS (2 + SEMA_MAX_KEYS)
 
 /* A stream: a subexpression along features that the row alone, or one outer position alone,

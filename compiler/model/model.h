@@ -13,6 +13,7 @@
  *   poly.c      sums of products
  *   normal.c    definitions inlined, binders apart, sums hoisted
  *   choose.c    the axis with the widest window             (model_choose)
+ *   stream.c    operand vectors worth computing once        (model_streams_find)
  *   print.c     --emit model                                (model_print)
  *
  * All expressions are sema's, so printing and evaluation are shared. They are free of DEF, and no
@@ -79,3 +80,24 @@ row_form *model_choose(sema_spec *s, const sema_axis *wanted, diags *d);
 
 /* The spec's row form for each possible inner axis, or why there is none. */
 void model_print(sema_spec *s, text *out);
+
+/* --- stream.c --- */
+
+#define MODEL_MAX_STREAMS 24
+
+/* A subexpression along features that the row alone, or one outer position alone, decides. */
+typedef struct {
+	const expr *e;
+	const sema_axis *d;
+	int outer; /* position in row_form.outer, or -1: the row's */
+} model_stream;
+
+typedef struct {
+	model_stream item[MODEL_MAX_STREAMS];
+	int count;
+} model_streams;
+
+/* The maximal streams of A, Gv and c; false when there are more than MODEL_MAX_STREAMS. */
+bool model_streams_find(const row_form *m, model_streams *s);
+/* The stream that `e` is, or -1. */
+int model_stream_find(const model_streams *s, const expr *e);
