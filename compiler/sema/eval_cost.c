@@ -240,20 +240,32 @@ static double machine_scale(void)
 	return s;
 }
 
-static double mean_row_cost(estimate *s, int64_t *coord, int64_t rows)
+/* The n-th of `samples` rows. The last axis, the query position, is what window widths depend on:
+ * it is sampled evenly, the others independently of it, since row numbers taken evenly would repeat
+ * the same few positions. */
+static void sample_row(const estimate *s, int64_t n, int64_t samples, int64_t rows, int64_t *coord)
 {
 	const eval_program *p = s->program;
+	double even = ((double)n + 0.5) / (double)samples;
+	int64_t row = p->args->row ? p->args->row[(int64_t)((double)rows * even)] : 0;
+
+	for (int r = p->rows - 1; r >= 0; r--) {
+		double other = fmod(((double)n + 0.5) * 0.6180339887498949 * (r + 1), 1);
+		double place = r == p->rows - 1 ? even : other;
+
+		coord[p->row[r]->id] = p->args->row ? row % p->row_length[r]
+						    : (int64_t)(place * (double)p->row_length[r]);
+		row /= p->row_length[r];
+	}
+}
+
+static double mean_row_cost(estimate *s, int64_t *coord, int64_t rows)
+{
 	int64_t samples = rows < SAMPLES ? rows : SAMPLES;
 	double ns = 0;
 
 	for (int64_t n = 0; n < samples; n++) {
-		int64_t at = (int64_t)((double)rows * ((double)n + 0.5) / (double)samples);
-		int64_t row = p->args->row ? p->args->row[at] : at;
-
-		for (int r = p->rows - 1; r >= 0; r--) {
-			coord[p->row[r]->id] = row % p->row_length[r];
-			row /= p->row_length[r];
-		}
+		sample_row(s, n, samples, rows, coord);
 		ns += row_cost(s);
 	}
 	return ns / (double)samples;
