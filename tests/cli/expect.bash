@@ -1,6 +1,6 @@
 # expect.bash: what the command-line tests share. A test sources it, works in $TMP, and ends with status 0 when all is well.
 
-ROOT=$PWD
+BUILD=$(realpath "${BUILD:-build}")
 cd "$TMP"
 
 # expect CODE TEXT COMMAND...: the command exits with CODE and its stderr holds TEXT ("" for nothing at all).

@@ -54,7 +54,7 @@ expect 0 "" "$TRIKL" run tri.tkl --inner j --check
 expect 3 "has no tensor 'out'" "$TRIKL" run tri.tkl --output out=x.npy
 expect 4 "cannot write" "$TRIKL" run tri.tkl --output o=missing/x.npy
 expect 4 "GB" "$TRIKL" run tri.tkl --dims N=1000000000
-expect 4 "larger than any memory" "$TRIKL" run tri.tkl --dims N=4000000000000000000 || holds err GB
+expect 4 "GB" "$TRIKL" run tri.tkl --dims N=4000000000000000000
 
 for device in cuda:0 cuda:7 sim; do
 	expect 4 "'$device' is not available in this build" "$TRIKL" run tri.tkl --device $device
