@@ -105,6 +105,10 @@ typedef struct {
 		symbol **item;
 		int count, cap;
 	} symbols;
+	struct {
+		symbol **item;
+		int count, cap;
+	} indices;
 	symbol **bucket;
 	uint32_t buckets; /* a power of two */
 	place place;

@@ -138,8 +138,12 @@ static void declare_indices(checker *cx)
 		if (stmt->kind != AST_INDEX)
 			continue;
 		decl = index_over(cx, stmt->index.extent);
-		for (int n = 0; n < stmt->index.names.count; n++)
-			names_add(cx, SYM_INDEX, stmt->index.names.item[n])->index = decl;
+		for (int n = 0; n < stmt->index.names.count; n++) {
+			symbol *sym = names_add(cx, SYM_INDEX, stmt->index.names.item[n]);
+
+			sym->index = decl;
+			ARENA_PUSH(cx->a, &cx->indices, sym);
+		}
 	}
 }
 

@@ -68,14 +68,11 @@ static sema_axis *axis_of_length(const checker *cx, const sema_length *l)
 /* The next index after `from` that ranges over a length. */
 static symbol *index_over(const checker *cx, const char *length, int *from)
 {
-	for (; *from < cx->symbols.count; ++*from) {
-		symbol *sym = cx->symbols.item[*from];
+	while (*from < cx->indices.count) {
+		symbol *sym = cx->indices.item[(*from)++];
 
-		if (sym->kind == SYM_INDEX && sym->index.length.text &&
-			strcmp(sym->index.length.text, length) == 0) {
-			++*from;
+		if (sym->index.length.text && strcmp(sym->index.length.text, length) == 0)
 			return sym;
-		}
 	}
 	return NULL;
 }
@@ -282,12 +279,11 @@ static sema_length *length_of(const checker *cx, const symbol *index)
 
 static void make_keys(checker *cx)
 {
-	for (int k = 0; k < cx->symbols.count; k++) {
-		symbol *sym = cx->symbols.item[k];
+	for (int k = 0; k < cx->indices.count; k++) {
+		symbol *sym = cx->indices.item[k];
 		sema_axis *a;
 
-		if (sym->kind != SYM_INDEX || !sym->index.length.text || sym->index.axis ||
-			sym->index.poison)
+		if (!sym->index.length.text || sym->index.axis || sym->index.poison)
 			continue;
 		if (!sym->used)
 			continue;
@@ -314,11 +310,11 @@ static void fix_feature(checker *cx, sema_axis *a, int64_t extent)
 
 static void make_features(checker *cx)
 {
-	for (int k = 0; k < cx->symbols.count; k++) {
-		symbol *sym = cx->symbols.item[k];
+	for (int k = 0; k < cx->indices.count; k++) {
+		symbol *sym = cx->indices.item[k];
 		sema_axis *a;
 
-		if (sym->kind != SYM_INDEX || sym->index.length.text || sym->index.poison)
+		if (sym->index.length.text || sym->index.poison)
 			continue;
 		a = add_axis(cx, AXIS_FEATURE, sym->at, sym, sym->name);
 		if (a)
@@ -469,26 +465,44 @@ static int count_dim(const sema_tensor *t, const sema_axis *a)
 	return n;
 }
 
-static void check_output_axis(checker *cx, const sema_axis *a)
+/* Reports the first row axis that an output lacks or has twice; owner[k] is an output that has axis
+ * k. */
+static void check_output_rows(checker *cx, const sema_tensor *t, const sema_tensor *const *owner)
 {
-	const sema_tensor *owner = NULL;
-
-	for (int k = cx->s->inputs; k < cx->s->tensor.count && !owner; k++)
-		if (count_dim(cx->s->tensor.item[k], a) > 0)
-			owner = cx->s->tensor.item[k];
-	for (int k = cx->s->inputs; k < cx->s->tensor.count && owner; k++) {
-		const sema_tensor *t = cx->s->tensor.item[k];
+	for (int k = 0; k < cx->s->axis.count; k++) {
+		const sema_axis *a = cx->s->axis.item[k];
 		int n = count_dim(t, a);
 
+		if (n == 1 || !owner[k])
+			continue;
 		if (n > 1)
 			diag_error(cx->d, t->at, "output '%s' has the dimension '%s' twice",
 				t->name, a->name);
-		if (n == 0)
+		else
 			diag_error(cx->d, t->at,
 				"output '%s' lacks the dimension '%s' of '%s': all outputs have "
 				"the same rows",
-				t->name, a->name, owner->name);
+				t->name, a->name, owner[k]->name);
+		return;
 	}
+}
+
+static void check_outputs(checker *cx)
+{
+	const sema_tensor *owner[SEMA_MAX_AXES] = {NULL};
+
+	for (int k = cx->s->inputs; k < cx->s->tensor.count; k++) {
+		const sema_tensor *t = cx->s->tensor.item[k];
+
+		for (int r = 0; r < t->rank; r++) {
+			const sema_axis *a = t->dim[r].axis;
+
+			if (a && (a->kind == AXIS_ROW || a->kind == AXIS_QUERY) && !owner[a->id])
+				owner[a->id] = t;
+		}
+	}
+	for (int k = cx->s->inputs; k < cx->s->tensor.count; k++)
+		check_output_rows(cx, cx->s->tensor.item[k], owner);
 }
 
 void shape_check(checker *cx)
@@ -499,10 +513,7 @@ void shape_check(checker *cx)
 			check_dimensions(cx,
 				out ? &cx->ast->outputs.item[k] : &cx->ast->inputs.item[k],
 				cx->s->tensor.item[out ? cx->s->inputs + k : k]);
-	for (int k = 0; k < cx->s->axis.count; k++)
-		if (cx->s->axis.item[k]->kind == AXIS_ROW ||
-			cx->s->axis.item[k]->kind == AXIS_QUERY)
-			check_output_axis(cx, cx->s->axis.item[k]);
+	check_outputs(cx);
 	if (cx->s->key.count == 0 && diag_error_count(cx->d) == 0) {
 		diag_error(cx->d, cx->ast->name.at,
 			"'%s' has no key index, so it attends to nothing", cx->ast->name.text);

@@ -57,11 +57,13 @@ static const char *params_read(checker *cx, const expr *e, const char *list, boo
 	int n = expr_kids(e, &kid);
 
 	if (e->op == EXPR_PARAM) {
-		const char *item = arena_printf(
-			cx->a, " with %s = %lld", e->param->name, (long long)e->param->i);
+		const char *item =
+			arena_printf(cx->a, "%s = %lld", e->param->name, (long long)e->param->i);
 
 		*overridden = *overridden || names_find(cx, e->param->name)->overridden;
-		return strstr(list, item) ? list : arena_printf(cx->a, "%s%s", list, item);
+		return strstr(list, item)
+			       ? list
+			       : arena_printf(cx->a, "%s%s%s", list, *list ? ", " : " with ", item);
 	}
 	for (int k = 0; k < n && strlen(list) < 80; k++)
 		list = params_read(cx, kid[k], list, overridden);
