@@ -112,9 +112,12 @@ typedef struct {
 void factors_collect(form_cx *cx, expr *e, bool under, factors *out, double *coef);
 /* Product of coef, x and y (either may be NULL). */
 expr *factors_product(form_cx *cx, loc at, double coef, const factors *x, const factors *y);
+void factors_append(form_cx *cx, factors *to, const factors *from);
 /* The same factors in any order. */
 bool factors_equal(const factors *x, const factors *y);
 bool factors_use(const factors *x, const sema_axis *d);
+/* sum(axis...) of a product, the factors that read none of the axes outside. (normal.c) */
+expr *form_sum_product(form_cx *cx, loc at, sema_axis *const *axis, int axes, const factors *x);
 /* Writes `e` as a sum of products, distributing over mixed factors only. */
 bool poly_expand(form_cx *cx, expr *e, poly *out);
 /* sum + coef * e; sum may be NULL. */

@@ -319,11 +319,33 @@ expr *form_unshadow(form_cx *cx, expr *e, const form_scope *scope)
 
 /* --- hoisting --- */
 
+expr *form_sum_product(form_cx *cx, loc at, sema_axis *const *axis, int axes, const factors *x)
+{
+	factors in = {0}, out = {0};
+	double coef = 1;
+
+	for (int i = 0; i < x->count; i++) {
+		bool inside = false;
+
+		for (int k = 0; k < axes; k++)
+			inside = inside || expr_depends(x->item[i].e, axis[k]);
+		ARENA_PUSH(cx->spec->arena, inside ? &in : &out, x->item[i]);
+	}
+	if (in.count > 0) {
+		expr *sum = form_sum(cx, at, axis, axes, factors_product(cx, at, 1, &in, NULL));
+
+		ARENA_PUSH(cx->spec->arena, &out, ((factor){sum, false}));
+	}
+	for (int k = 0; k < axes && in.count == 0; k++)
+		coef *= (double)axis[k]->extent;
+	return factors_product(cx, at, coef, &out, NULL);
+}
+
 /* sum(axes of `like`) body, for a body whose own sums are in normal form. */
 static expr *hoist(form_cx *cx, const expr *like, expr *body)
 {
 	sema_spec *s = cx->spec;
-	factors all = {0}, in = {0}, out = {0};
+	factors all = {0};
 	double coef = 1;
 	expr *sum;
 
@@ -335,22 +357,8 @@ static expr *hoist(form_cx *cx, const expr *like, expr *body)
 			return expr_unary(s, body->at, EXPR_NEG, hoist(cx, like, body->arg[0]));
 	}
 	factors_collect(cx, body, false, &all, &coef);
-	for (int i = 0; i < all.count; i++) {
-		bool inside = false;
-
-		for (int k = 0; k < like->reduce.axes; k++)
-			inside = inside || expr_depends(all.item[i].e, like->reduce.axis[k]);
-		ARENA_PUSH(s->arena, inside ? &in : &out, all.item[i]);
-	}
-	if (in.count == 0) {
-		for (int k = 0; k < like->reduce.axes; k++)
-			coef *= (double)like->reduce.axis[k]->extent;
-		return factors_product(cx, like->at, coef, &out, NULL);
-	}
-	sum = form_sum(cx, like->at, like->reduce.axis, like->reduce.axes,
-		factors_product(cx, body->at, 1, &in, NULL));
-	ARENA_PUSH(s->arena, &out, ((factor){sum, false}));
-	return factors_product(cx, like->at, coef, &out, NULL);
+	sum = form_sum_product(cx, like->at, like->reduce.axis, like->reduce.axes, &all);
+	return coef == 1 ? sum : poly_add(cx, like->at, NULL, coef, sum);
 }
 
 expr *form_normal(form_cx *cx, expr *e)

@@ -86,6 +86,12 @@ bool factors_equal(const factors *x, const factors *y)
 	return true;
 }
 
+void factors_append(form_cx *cx, factors *to, const factors *from)
+{
+	for (int i = 0; i < from->count; i++)
+		ARENA_PUSH(cx->spec->arena, to, from->item[i]);
+}
+
 bool factors_use(const factors *x, const sema_axis *d)
 {
 	for (int i = 0; i < x->count; i++)
@@ -130,21 +136,13 @@ static bool push_factors(form_cx *cx, expr *e, bool under, poly *out)
 	return true;
 }
 
-static void append(arena *a, factors *to, const factors *from)
-{
-	for (int i = 0; i < from->count; i++)
-		ARENA_PUSH(a, to, from->item[i]);
-}
-
 static bool multiply_monomials(form_cx *cx, const monomial *x, const monomial *y, monomial *z)
 {
-	arena *a = cx->spec->arena;
-
 	*z = (monomial){.coef = x->coef * y->coef, .at = loc_join(x->at, y->at)};
-	append(a, &z->a, &x->a);
-	append(a, &z->a, &y->a);
-	append(a, &z->b, &x->b);
-	append(a, &z->b, &y->b);
+	factors_append(cx, &z->a, &x->a);
+	factors_append(cx, &z->a, &y->a);
+	factors_append(cx, &z->b, &x->b);
+	factors_append(cx, &z->b, &y->b);
 	if (z->a.count > FORM_MAX_FACTORS || z->b.count > FORM_MAX_FACTORS)
 		return form_fail(cx, z->at, "a product has more than %d factors", FORM_MAX_FACTORS);
 	if (x->axes + y->axes > FORM_MAX_AXES)

@@ -68,12 +68,6 @@ static bool is_linear(const cuts *k, const expr *e)
 
 /* --- taking a linear subexpression apart --- */
 
-static void append(arena *a, factors *to, const factors *from)
-{
-	for (int i = 0; i < from->count; i++)
-		ARENA_PUSH(a, to, from->item[i]);
-}
-
 /* m scaled by one more factor of a product. */
 static monomial scaled(form_cx *cx, const monomial *m, expr *by, bool under)
 {
@@ -81,8 +75,8 @@ static monomial scaled(form_cx *cx, const monomial *m, expr *by, bool under)
 	monomial r = {.coef = m->coef, .at = m->at};
 	factors all = {0};
 
-	append(a, &r.a, &m->a);
-	append(a, &r.b, &m->b);
+	factors_append(cx, &r.a, &m->a);
+	factors_append(cx, &r.b, &m->b);
 	factors_collect(cx, by, under, &all, &r.coef);
 	for (int i = 0; i < all.count; i++)
 		ARENA_PUSH(

@@ -36,22 +36,13 @@ typedef struct {
 /* --- sorting monomials --- */
 
 /* Sums over the axes that only the factors in `x` use, and puts the sum in their place. */
-static void sum_own_axes(form_cx *cx, loc at, factors *x, sema_axis *const *axis, int axes)
+static void sum_own_axes(form_cx *cx, monomial *m, factors *x, sema_axis *const *axis, int axes)
 {
-	factors in = {0}, out = {0};
-	expr *sum;
+	factors out = {0};
 
 	if (axes == 0)
 		return;
-	for (int i = 0; i < x->count; i++) {
-		bool inside = false;
-
-		for (int k = 0; k < axes; k++)
-			inside = inside || expr_depends(x->item[i].e, axis[k]);
-		ARENA_PUSH(cx->spec->arena, inside ? &in : &out, x->item[i]);
-	}
-	sum = form_sum(cx, at, axis, axes, factors_product(cx, at, 1, &in, NULL));
-	ARENA_PUSH(cx->spec->arena, &out, ((factor){sum, false}));
+	factors_collect(cx, form_sum_product(cx, m->at, axis, axes, x), false, &out, &m->coef);
 	*x = out;
 }
 
@@ -125,8 +116,8 @@ static void split_axes(form_cx *cx, monomial *m)
 			m->coef *= (double)d->extent;
 	}
 	m->axes = both;
-	sum_own_axes(cx, m->at, &m->a, a, na);
-	sum_own_axes(cx, m->at, &m->b, b, nb);
+	sum_own_axes(cx, m, &m->a, a, na);
+	sum_own_axes(cx, m, &m->b, b, nb);
 }
 
 static bool reads_row(form_cx *cx, const factors *a)
@@ -152,11 +143,11 @@ void terms_push(form_cx *cx, terms *t, double coef, expr *e)
 
 static void push_monomial(form_cx *cx, terms *t, const monomial *m)
 {
-	expr *e = factors_product(cx, m->at, 1, &m->a, &m->b);
+	factors all = {0};
 
-	if (m->axes)
-		e = form_sum(cx, m->at, m->axis, m->axes, e);
-	terms_push(cx, t, m->coef, e);
+	factors_append(cx, &all, &m->a);
+	factors_append(cx, &all, &m->b);
+	terms_push(cx, t, m->coef, form_sum_product(cx, m->at, m->axis, m->axes, &all));
 }
 
 bool segment_sort(form_cx *cx, const poly *p, linear *x)
