@@ -4,6 +4,7 @@
 #include "cli/problem.h"
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SGEMM_SIZE 1536
 #define PEAK_SECONDS 0.15 /* a round; the best of three counts */
@@ -80,6 +81,26 @@ DEFINE_BURN(burn_avx2, 32, __attribute__((target("avx2,fma"))))
 #endif
 DEFINE_BURN(burn_plain, 16, )
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+/* One dot-product instruction does two multiply-adds a lane. */
+__attribute__((target("avx512f,avx512bf16"))) static void burn_bf16(float *out)
+{
+	__m512 x[CHAINS];
+	__m512bh y = (__m512bh)_mm512_set1_epi32(0x3f003f00),
+		 z = (__m512bh)_mm512_set1_epi32(0x3a003a00);
+
+	for (int c = 0; c < CHAINS; c++)
+		x[c] = _mm512_set1_ps(out[0] + (float)c);
+	for (int r = 0; r < ROUNDS; r++)
+		for (int c = 0; c < CHAINS; c++)
+			x[c] = _mm512_dpbf16_ps(x[c], y, z);
+	for (int c = 0; c < CHAINS; c++)
+		out[0] += _mm512_reduce_add_ps(x[c]) * 1e-30f;
+}
+#endif
+
 typedef struct {
 	void (*burn)(float *);
 	double seconds;
@@ -103,39 +124,49 @@ static void burn_body(void *user, int64_t begin, int64_t end, int worker)
 	}
 }
 
-static double burn_peak(rt_pool *pool)
+/* Sum of the threads' rates in the best of three rounds. */
+static double burn_rate(rt_pool *pool, burner *b)
 {
 	int threads = rt_pool_threads(pool);
-	burner b = {.burn = burn_plain, .width = 4, .seconds = PEAK_SECONDS};
-#if defined(__x86_64__)
-	if (__builtin_cpu_supports("avx512f")) {
-		b.burn = burn_avx512;
-		b.width = 16;
-	} else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-		b.burn = burn_avx2;
-		b.width = 8;
-	}
-#endif
 	double best = 0;
-	b.ops = calloc((size_t)threads, sizeof *b.ops);
-	for (int round = 0; round < 3 && b.ops; round++) {
+	b->seconds = PEAK_SECONDS;
+	b->ops = calloc((size_t)threads, sizeof *b->ops);
+	for (int round = 0; round < 3 && b->ops; round++) {
 		double sum = 0;
-		rt_pool_run(pool, threads, 1, burn_body, &b);
+		rt_pool_run(pool, threads, 1, burn_body, b);
 		for (int i = 0; i < threads; i++)
-			sum += b.ops[i];
+			sum += b->ops[i];
 		if (sum > best)
 			best = sum;
 	}
-	free(b.ops);
+	free(b->ops);
 	return best;
 }
 
-peak peak_measure(rt_pool *pool)
+static burner f32_burner(void)
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512f"))
+		return (burner){.burn = burn_avx512, .width = 16};
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		return (burner){.burn = burn_avx2, .width = 8};
+#endif
+	return (burner){.burn = burn_plain, .width = 4};
+}
+
+peak peak_measure(rt_pool *pool, const char *dot)
 {
 	peak p;
+	burner b = f32_burner();
+#if defined(__x86_64__)
+	if (strcmp(dot, "avx512-bf16") == 0) {
+		b = (burner){.burn = burn_bf16, .width = 32};
+		return (peak){burn_rate(pool, &b), "bf16 dot-product loop"};
+	}
+#endif
 	if (sgemm_peak(rt_pool_threads(pool), &p))
 		return p;
-	return (peak){burn_peak(pool), "f32 multiply-add loop"};
+	return (peak){burn_rate(pool, &b), "f32 multiply-add loop"};
 }
 
 typedef struct {

@@ -217,12 +217,13 @@ int machine_cores(void);
 /* --- peak.c --- */
 
 typedef struct {
-	double flops;       /* per second, f32 */
-	const char *source; /* "OpenBLAS sgemm" or "f32 multiply-add loop" */
+	double flops;       /* per second */
+	const char *source; /* "OpenBLAS sgemm", "f32 multiply-add loop", "bf16 dot-product loop" */
 } peak;
 
-/* Measures with all threads of the pool; about half a second. */
-peak peak_measure(rt_pool *pool);
+/* Measures, with all threads of the pool, the kind of product that host_info.dot names; about half
+ * a second. */
+peak peak_measure(rt_pool *pool, const char *dot);
 /* Bytes per second that the pool's threads read together from memory; 0 when there is no memory to
  * measure with. */
 double peak_bandwidth(rt_pool *pool);

@@ -7,7 +7,8 @@
 #define PAGE_WIDTH 960.0
 #define BAND_SIZE 230.0
 #define BAND_PITCH 300.0
-#define DETAIL_WIDTH 560.0
+#define DETAIL_WIDTH 820.0 /* beside the legend: NARROW_WIDTH */
+#define NARROW_WIDTH 560.0
 #define DETAIL_ROWS 64 /* query rows of an order-1 detail */
 
 /* What the composition decides before it draws. */
@@ -16,9 +17,10 @@ typedef struct {
 	const sema_spec *s;
 	const sema_axis *x, *y; /* of the detail */
 	int64_t row;            /* highlighted query, -1 without a query axis */
-	const host_info *info;
-	bool undrawn; /* some mask cannot be drawn */
-	bool loads;   /* some mask reads a tensor */
+	const row_form *form;   /* NULL when there is none */
+	const host_info *info;  /* NULL when there are no tiles to draw */
+	bool undrawn;           /* some mask cannot be drawn */
+	bool loads;             /* some mask reads a tensor */
 } layout;
 
 static int64_t axis_length(const layout *l, const sema_axis *a)
@@ -60,22 +62,27 @@ static int64_t keys_at(layout *l, const sema_axis *key, int64_t i, int64_t *firs
 	return window_range(&l->pic.args, key, l->pic.coord, first, last) ? *last - *first + 1 : 0;
 }
 
-/* The query row with the most visible tuples among a few, late ones first: windows are rarely cut
- * off there. */
+static double tuples_at(layout *l, int64_t i)
+{
+	double tuples = 1;
+	for (int k = 0; k < l->s->key.count; k++) {
+		int64_t first, last;
+		tuples *= (double)keys_at(l, l->s->key.item[k], i, &first, &last);
+	}
+	return tuples;
+}
+
+/* A query row that sees much: three quarters down, unless another one sees far more. */
 static void choose_row(layout *l)
 {
-	int64_t n = l->s->query ? axis_length(l, l->s->query) : 1, best = -1;
+	int64_t n = l->s->query ? axis_length(l, l->s->query) : 1;
 	const int64_t candidate[] = {n * 3 / 4, n / 2, n - 1, 0};
+	double best = 0;
 	l->row = -1;
 	for (int c = 0; c < 4 && n > 0; c++) {
-		double tuples = 1;
-		for (int k = 0; k < l->s->key.count; k++) {
-			int64_t first, last;
-			tuples *=
-				(double)keys_at(l, l->s->key.item[k], candidate[c], &first, &last);
-		}
-		if (best < 0 || tuples > (double)best) {
-			best = (int64_t)tuples;
+		double tuples = tuples_at(l, candidate[c]);
+		if (l->row < 0 || tuples > 2 * best) {
+			best = tuples;
 			l->row = candidate[c];
 		}
 	}
@@ -178,25 +185,57 @@ static bool detail_rows(layout *l, plane *pl)
 	return low <= high;
 }
 
+/* A tile's lanes are rows times outer tuples: query positions in the plane of i, outer keys in a
+ * plane of keys. */
+static int64_t tile_height(const layout *l, bool rows)
+{
+	const sema_axis *head = l->form ? l->form->head : NULL;
+	if (!l->info)
+		return 0;
+	if (!rows || !head)
+		return l->info->lanes;
+	int64_t heads = axis_length(l, head),
+		groups = head->group ? axis_length(l, head->group) : 1;
+	int64_t together = groups > 0 ? heads / groups : 1;
+	return together > 0 && together < l->info->lanes ? l->info->lanes / together : 1;
+}
+
+/* "Row i = 96, j = 96 in detail": every coordinate that the plane holds fixed. */
+static void detail_title(layout *l, double y)
+{
+	text t = {0};
+	if (l->s->query)
+		text_printf(&t, "%s = %lld", l->s->query->name, (long long)l->row);
+	for (int k = 0; k < l->s->key.count; k++) {
+		const sema_axis *key = l->s->key.item[k];
+		if (key != l->x && key != l->y)
+			text_printf(&t, ", %s = %lld", key->name, (long long)l->pic.coord[key->id]);
+	}
+	picture_text(
+		&l->pic, 80, y, 12, COLOR_INK, "start", "Row %s in detail", t.data ? t.data : "");
+	text_free(&t);
+}
+
 /* Returns the height that the detail took. */
-static double draw_detail(layout *l, double top)
+static double draw_detail(layout *l, double top, double width)
 {
 	plane pl = {.left = 80,
 		.top = top + 22,
-		.width = DETAIL_WIDTH,
+		.width = width,
 		.x_axis = l->x,
 		.y_axis = l->y,
 		.mark = -1,
 		.masked = l->pic.masks > 0,
 		.tile_x = l->info ? l->info->key_block : 0};
 	bool rows = l->y && l->y->kind == AXIS_QUERY;
+	pl.tile_y = tile_height(l, rows);
 	if (!(rows ? detail_rows(l, &pl) : detail_keys(l, &pl))) {
 		picture_text(
 			&l->pic, 80, top + 20, 12, COLOR_INK, "start", "this row sees no keys");
 		return 30;
 	}
 	double ratio = (double)(pl.y1 - pl.y0) / (double)(pl.x1 - pl.x0);
-	pl.height = DETAIL_WIDTH * ratio;
+	pl.height = width * ratio;
 	pl.height = pl.height < 150 ? 150 : pl.height > 420 ? 420 : pl.height;
 	if (!l->y)
 		pl.height = 60;
@@ -204,11 +243,8 @@ static double draw_detail(layout *l, double top)
 		picture_text(&l->pic, 80, top + 12, 12, COLOR_INK, "start",
 			"Rows %s = %lld to %lld in detail", l->y->name, (long long)pl.y0,
 			(long long)pl.y1 - 1);
-	else if (l->s->query)
-		picture_text(&l->pic, 80, top + 12, 12, COLOR_INK, "start",
-			"Row %s = %lld in detail", l->s->query->name, (long long)l->row);
 	else
-		picture_text(&l->pic, 80, top + 12, 12, COLOR_INK, "start", "One row in detail");
+		detail_title(l, top + 12);
 	picture_plane(&l->pic, &pl);
 	return pl.height + 64;
 }
@@ -235,11 +271,11 @@ static double draw_legend(layout *l, double y)
 		y = legend_line(l, y, "fill=\"none\" stroke=\"" COLOR_ROW "\" stroke-width=\"1.5\"",
 			"the query row");
 	if (l->info) {
-		const char *what =
-			arena_printf(pic->p->arena, "blocks of %d inner keys", l->info->key_block);
+		const char *what = arena_printf(pic->p->arena, "tile: %d lanes by %d keys %s",
+			l->info->lanes, l->info->key_block, l->info->inner);
 		y = legend_line(l, y, "fill=\"none\" stroke=\"" COLOR_TILE "\"", what);
-		picture_text(pic, 714, y - 4, 11, COLOR_FAINT, "start", "a tile holds %d rows",
-			l->info->lanes);
+		picture_text(pic, 714, y - 4, 11, COLOR_FAINT, "start",
+			"a lane is a query, a head, outer keys");
 		y += 16;
 	}
 	if (l->undrawn)
@@ -294,14 +330,18 @@ static double draw_body(layout *l)
 				return 150;
 			}
 		}
+	bool beside = !l->s->query || l->s->key.count > 2; /* no room for the legend above */
 	if (l->s->query) {
 		y += 28;
 		for (int k = 0; k < l->s->key.count; k++)
 			draw_band(l, l->s->key.item[k], 80 + (k % 3) * BAND_PITCH,
 				y + (k / 3) * BAND_PITCH);
+		if (!beside)
+			draw_legend(l, y + 12);
 		y += BAND_PITCH * ((l->s->key.count + 2) / 3) - 4;
 	}
-	double legend = draw_legend(l, y + 24), detail = y + draw_detail(l, y);
+	double legend = beside ? draw_legend(l, y + 24) : 0;
+	double detail = y + draw_detail(l, y, beside ? NARROW_WIDTH : DETAIL_WIDTH);
 	return legend > detail ? legend : detail;
 }
 
@@ -310,6 +350,7 @@ void svg_picture(const problem *p, const row_form *m, const host_info *info, tex
 	text body = {0};
 	const sema_spec *s = p->spec;
 	layout l = {.s = s,
+		.form = m,
 		.info = info,
 		.pic = {.p = p, .args = problem_eval_args(p, NULL), .out = &body}};
 

@@ -238,7 +238,7 @@ void picture_plane(picture *pic, const plane *pl)
 	text_printf(pic->out, "<clipPath id=\"w%d\"><path ", id);
 	window_path(pic, pl);
 	text_put(pic->out, "/></clipPath>\n");
-	text_printf(pic->out, "<g clip-path=\"url(#w%d)\">\n", id);
+	text_printf(pic->out, "<g clip-path=\"url(#w%d)\" shape-rendering=\"crispEdges\">\n", id);
 	picture_rect(pic, pl->left, pl->top, pl->width, pl->height,
 		pl->masked ? "fill=\"" COLOR_HIDDEN "\"" : "fill=\"" COLOR_VISIBLE "\"");
 	if (pl->masked)

@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
 	double best, median, worst; /* seconds of a launch */
@@ -65,8 +66,8 @@ static void print_text(
 	printf("  compile %.1f ms\n", e->model_ms + e->compile_ms);
 	printf("  run     median %.4g ms, min %.4g, max %.4g (%d launches)\n", t->median * 1e3,
 		t->best * 1e3, t->worst * 1e3, t->launches);
-	printf("  rate    %.4g GFLOP/s, %.1f %% of %.4g GFLOP/s (%s, f32, same threads)\n",
-		rate * 1e-9, rate / top->flops * 100, top->flops * 1e-9, top->source);
+	printf("  rate    %.4g GFLOP/s, %.1f %% of %.4g GFLOP/s (%s, same threads)\n", rate * 1e-9,
+		rate / top->flops * 100, top->flops * 1e-9, top->source);
 }
 
 static cJSON *result_json(
@@ -104,8 +105,30 @@ static cJSON *result_json(
 	return o;
 }
 
-/* One spec; `top` is measured by the first that gets here. */
-static cli_status bench_one(const options *o, const char *path, peak *top, cJSON *list)
+/* What was measured so far, for each kind of product. */
+typedef struct {
+	struct {
+		char dot[32];
+		peak p;
+	} known[4];
+	int count;
+} peaks;
+
+static const peak *peak_of(peaks *all, const engine *e)
+{
+	const char *dot = host_describe(e->kernel).dot;
+	int i = 0;
+	while (i < all->count && strcmp(all->known[i].dot, dot) != 0)
+		i++;
+	if (i == all->count && i < 4) {
+		snprintf(all->known[i].dot, sizeof all->known[i].dot, "%s", dot);
+		all->known[i].p = peak_measure(e->pool, dot);
+		all->count++;
+	}
+	return &all->known[i < 4 ? i : 3].p;
+}
+
+static cli_status bench_one(const options *o, const char *path, peaks *all, cJSON *list)
 {
 	unit u;
 	sema_spec *s = NULL;
@@ -124,8 +147,7 @@ static cli_status bench_one(const options *o, const char *path, peak *top, cJSON
 	if (status == CLI_OK)
 		status = problem_outputs(&p, false);
 	double inputs_ms = (clock_now() - start) * 1e3;
-	if (status == CLI_OK && top->flops == 0)
-		*top = peak_measure(e.pool);
+	const peak *top = status == CLI_OK ? peak_of(all, &e) : NULL;
 	if (status == CLI_OK)
 		status = measure(&e, &p, &t);
 	if (status == CLI_OK) {
@@ -148,12 +170,12 @@ cli_status verb_bench(const options *given)
 {
 	options o = *given;
 	cli_status worst = CLI_OK;
-	peak top = {0};
+	peaks all = {0};
 	cJSON *list = o.json ? cJSON_CreateArray() : NULL;
 
 	o.device = "cpu"; /* the reference's speed is of no interest */
 	for (int i = 0; i < o.operand.count; i++) {
-		cli_status status = bench_one(&o, o.operand.item[i], &top, list);
+		cli_status status = bench_one(&o, o.operand.item[i], &all, list);
 		if (status > worst)
 			worst = status;
 	}

@@ -191,7 +191,7 @@ static void explain_windows(const problem *p, const cost *c)
 }
 
 /* Measured here and now, so that the roofline is this machine's. */
-static void explain_cost(const options *o, const cost *c)
+static void explain_cost(const options *o, const cost *c, const char *dot)
 {
 	rt_pool *pool = rt_pool_create((int)o->threads);
 	printf("cost:\n");
@@ -202,11 +202,11 @@ static void explain_cost(const options *o, const cost *c)
 	double intensity = c->bytes > 0 ? c->flops / c->bytes : 0;
 	say_line("intensity", "%.4g FLOP a byte", intensity);
 	if (pool && c->flops > 0) {
-		peak top = peak_measure(pool);
+		peak top = peak_measure(pool, dot);
 		double bandwidth = peak_bandwidth(pool),
 		       balance = bandwidth > 0 ? top.flops / bandwidth : 0;
 		say_line("roofline",
-			"this machine, %d thread%s: %.4g GFLOP/s in f32 (%s), %.3g GB/s; they "
+			"this machine, %d thread%s: %.4g GFLOP/s (%s), %.3g GB/s; they "
 			"balance at %.3g FLOP a "
 			"byte, so %s is the limit: at least %.4g ms",
 			rt_pool_threads(pool), rt_pool_threads(pool) == 1 ? "" : "s",
@@ -304,7 +304,7 @@ static cli_status explain(const options *o, unit *u, sema_spec *s, engine *e, pr
 		}
 		explain_windows(p, &c);
 		if (e->form)
-			explain_cost(o, &c);
+			explain_cost(o, &c, e->kernel ? info.dot : "f32 fma");
 		if (e->kernel)
 			explain_target(&info);
 		explain_settings(s);
