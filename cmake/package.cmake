@@ -1,6 +1,7 @@
 # package: what `cmake --install` puts where, find_package(Trikl), pkg-config.
 #   Trikl::trikl          the shared library       trikl.pc
 #   Trikl::trikl_static   the archive; brings LLVM's libraries along       pkg-config --static
+#   Trikl::trikl_rt       launches what `trikl build` wrote, no LLVM       <trikl/cpu.h>, libtrikl-rt.a
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -10,8 +11,16 @@ if(TARGET trikl)
 endif()
 install(TARGETS libtrikl EXPORT TriklTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_BINARY_DIR}/compiler/api/libtrikl.a DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES $<TARGET_FILE:trikl_runtime> DESTINATION ${CMAKE_INSTALL_LIBDIR} RENAME libtrikl-rt.a)
 install(FILES ${PROJECT_SOURCE_DIR}/include/trikl.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/third_party/dlpack/dlpack/dlpack.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dlpack)
+foreach(header pool.h cpu.h)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/${header})
+  file(READ ${PROJECT_SOURCE_DIR}/runtime/${header} content)
+  string(REPLACE "\"runtime/" "\"trikl/" content "${content}")
+  file(WRITE ${PROJECT_BINARY_DIR}/include/trikl/${header} "${content}")
+  install(FILES ${PROJECT_BINARY_DIR}/include/trikl/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/trikl)
+endforeach()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/specs DESTINATION ${CMAKE_INSTALL_DATADIR}/trikl FILES_MATCHING PATTERN "*.tkl")
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

@@ -21,6 +21,7 @@
 #define LOOP_ONE (UINT64_C(1) << 32)     /* bits 32-63: number of the loop     */
 #define SPIN_LIMIT 400                   /* pauses before sleeping: 10-20 us   */
 #define CORES_LIMIT (1 << 16)
+#define STACK_BYTES ((size_t)8 << 20) /* whatever the process's limit says; used as touched */
 
 typedef struct {
 	rt_pool *pool;
@@ -233,8 +234,12 @@ static void join_workers(rt_pool *p, int started)
 static int start_workers(rt_pool *p)
 {
 	sigset_t all, before;
+	pthread_attr_t attr;
 	int started = 0;
 
+	if (pthread_attr_init(&attr))
+		return 0;
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (; started < p->threads - 1; started++) {
@@ -242,11 +247,12 @@ static int start_workers(rt_pool *p)
 
 		w->pool = p;
 		w->number = started + 1;
-		if (pthread_create(&w->thread, NULL, worker_main, w))
+		if (pthread_create(&w->thread, &attr, worker_main, w))
 			break;
 		pthread_setname_np(w->thread, "trikl-worker");
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
 	return started;
 }
 

@@ -271,26 +271,47 @@ static void take_branch(eval_worker *w, const eval_cell *c, const eval_cell *bra
 		out[l] = x[branch->lanes ? l : 0];
 }
 
+/* A vector condition, copied: evaluating a branch may move what the condition reads. */
+typedef struct {
+	uint64_t word[SEMA_MAX_FEATURE / 64];
+} lane_set;
+
+static lane_set lanes_where(const eval_value *cond, int64_t low, int64_t high)
+{
+	lane_set set = {0};
+
+	for (int64_t l = low; l < high; l++)
+		set.word[l / 64] |= (uint64_t)(cond[l].i != 0) << l % 64;
+	return set;
+}
+
+static bool has_lane(const lane_set *set, int64_t l)
+{
+	return set->word[l / 64] >> l % 64 & 1;
+}
+
 /* out = if ? yes : no, where a NULL branch stands for the constant true (yes) or false (no): one
  * maximal run of lanes with the same condition after the other. */
 static void choose(eval_worker *w, const eval_cell *c, const eval_cell *yes, const eval_cell *no,
 	eval_value *out)
 {
 	const eval_value *cond = eval_fetch(w, c->arg[0]);
-	bool take[SEMA_MAX_FEATURE];
 	int64_t low = w->low, high = w->high;
+	lane_set take;
 
 	if (!c->arg[0]->lanes) {
 		take_branch(w, c, cond->i ? yes : no, cond->i, out);
 		return;
 	}
-	for (int64_t l = low; l < high; l++)
-		take[l] = cond[l].i;
+	take = lanes_where(cond, low, high);
 	for (int64_t l = low; l < high; l = w->high) {
-		w->low = w->high = l;
-		while (w->high < high && take[w->high] == take[l])
+		bool this = has_lane(&take, l);
+
+		w->low = l;
+		w->high = l + 1;
+		while (w->high < high && has_lane(&take, w->high) == this)
 			w->high++;
-		take_branch(w, c, take[l] ? yes : no, take[l], out);
+		take_branch(w, c, this ? yes : no, this, out);
 	}
 	w->low = low;
 	w->high = high;
@@ -300,14 +321,12 @@ static void choose(eval_worker *w, const eval_cell *c, const eval_cell *yes, con
 static void blend(eval_worker *w, const eval_cell *c, eval_value *out)
 {
 	const eval_cell *yes = c->arg[1], *no = c->arg[2];
-	const eval_value *x, *y, *cond = eval_fetch(w, c->arg[0]);
-	bool take[SEMA_MAX_FEATURE];
+	lane_set take = lanes_where(eval_fetch(w, c->arg[0]), w->low, w->high);
+	const eval_value *x, *y;
 
-	for (int64_t l = w->low; l < w->high; l++)
-		take[l] = cond[l].i;
 	eval_fetch_both(w, yes, no, &x, &y);
 	for (int64_t l = w->low; l < w->high; l++)
-		out[l] = take[l] ? x[yes->lanes ? l : 0] : y[no->lanes ? l : 0];
+		out[l] = has_lane(&take, l) ? x[yes->lanes ? l : 0] : y[no->lanes ? l : 0];
 }
 
 static void apply_where(eval_worker *w, const eval_cell *c, eval_value *out)

@@ -22,6 +22,22 @@ for library in "nm -D --defined-only moved/lib*/libtrikl.so" "nm -g --defined-on
 	holds names tkl_compile
 done
 
+# The launcher of prebuilt kernels needs nothing but itself; the header serves C++ too.
+cat >runtime.c <<'C'
+#include <trikl/cpu.h>
+int main(void)
+{
+	rt_pool *p = rt_pool_create(2);
+
+	rt_pool_destroy(p);
+	return !p || !rt_cpu_launch;
+}
+C
+cc -Wall -Werror -Wno-address -Imoved/include runtime.c moved/lib*/libtrikl-rt.a -pthread -lm -o runtime
+./runtime
+echo '#include <trikl.h>' >header.cc
+c++ -Wall -Wextra -Wpedantic -Werror -Imoved/include -fsyntax-only header.cc
+
 mkdir project
 cp "$example" project
 cat >project/CMakeLists.txt <<'CMAKE'

@@ -16,6 +16,25 @@
 
 #define PROBLEM_MAX 16
 
+/* Grouped causal sliding-window attention; one feature, one head, window and lse. */
+#define MHA                                                                                        \
+	"attention a(q : f32[B, i, H, D], k : f32[B, j, G, D], v : f32[B, j, G, E])"               \
+	" -> (o : f32[B, i, H, E], lse : f32[B, H, i]) {\n"                                        \
+	"const D = 5, E = 3\n"                                                                     \
+	"param W = 4\n"                                                                            \
+	"group G of H\n"                                                                           \
+	"index i, j : N\n"                                                                         \
+	"window j in (i - W, i]\n"                                                                 \
+	"s = sum(d) q[d] * k[d] / sqrt(D)\n"                                                       \
+	"p = softmax(j) s\n"                                                                       \
+	"o = sum(j) p * v\n"                                                                       \
+	"lse = logsumexp(j) s }"
+
+#define ONE                                                                                        \
+	"attention a(q : f32[i], k : f32[j], v : f32[j]) -> (o : f32[i], lse : f32[i]) {\n"        \
+	"param W = 2\n index i, j : N\n window j in (i - W, i]\n"                                  \
+	"s = q * k\n p = softmax(j) s\n o = sum(j) p * v\n lse = logsumexp(j) s }"
+
 typedef struct {
 	arena *arena;
 	sema_spec *spec;
