@@ -175,8 +175,9 @@ static void report(const subscript *sub, const char *value)
 			dim->name, t->name);
 	else
 		diag_error(sub->cx->d, at,
-			"subscript %s is out of range of dimension '%s' of '%s', which is [0, %lld)", value,
-			dim->name, t->name, (long long)dim->extent);
+			"subscript %s is out of range of dimension '%s' of '%s', which is [0, "
+			"%lld)",
+			value, dim->name, t->name, (long long)dim->extent);
 }
 
 /* Whether some value of the point's coordinates is out of range for certain: at[] holds the first.

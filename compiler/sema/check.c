@@ -4,18 +4,36 @@
 #include "sema/check.h"
 #include <string.h>
 
-/* Two specs of one name in a file. */
-static void check_unique(checker *cx)
-{
-	for (int k = 0; k < cx->file->specs.count && cx->file->specs.item[k] != cx->ast; k++) {
-		const ast_spec *other = cx->file->specs.item[k];
+#define MANY_ERRORS 100 /* of a file's earlier specs: no more are looked for */
 
-		if (strcmp(other->name.text, cx->ast->name.text) != 0)
-			continue;
-		diag_error(cx->d, cx->ast->name.at, "there are two attentions '%s' in this file",
-			cx->ast->name.text);
-		diag_note(cx->d, other->name.at, "the first is here");
+/* What concerns the file as a whole is reported with its first spec: specs of one name, schedules
+ * of none. */
+static void check_file(checker *cx)
+{
+	const ast_file *file = cx->file;
+	checker specs = {.a = cx->a, .d = cx->d, .file = file};
+
+	if (cx->ast != file->specs.item[0])
 		return;
+	names_init(&specs, file->specs.count);
+	for (int k = 0; k < file->specs.count; k++) {
+		ast_name name = file->specs.item[k]->name;
+		const symbol *other = names_find(&specs, name.text);
+
+		if (!other) {
+			names_insert(&specs, SYM_DEF, name);
+			continue;
+		}
+		diag_error(cx->d, name.at, "there are two attentions '%s' in this file", name.text);
+		diag_note(cx->d, other->at, "the first is here");
+	}
+	for (int k = 0; k < file->schedules.count; k++) {
+		ast_name name = file->schedules.item[k]->spec;
+
+		if (!name.text || names_find(&specs, name.text))
+			continue;
+		diag_error(cx->d, name.at, "there is no attention '%s' in this file", name.text);
+		names_hint(&specs, name.text, (unsigned)NAMES_ALL, NULL);
 	}
 }
 
@@ -32,7 +50,7 @@ static void warn_unused(checker *cx)
 
 static void check_stages(checker *cx)
 {
-	check_unique(cx);
+	check_file(cx);
 	declare_consts(cx);
 	declare_params(cx);
 	header_check(cx);
@@ -51,6 +69,8 @@ sema_spec *sema_check(arena *a, const ast_file *file, const ast_spec *spec, cons
 	checker cx = {
 		.a = a, .d = d, .ast = spec, .file = file, .define = define, .defines = defines};
 
+	if (diag_error_count(d) > MANY_ERRORS)
+		return NULL;
 	cx.errors_before = diag_error_count(d);
 	cx.s = ARENA_NEW(a, sema_spec);
 	cx.s->name = spec->name.text;

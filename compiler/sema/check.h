@@ -12,7 +12,7 @@
  *   window.c    windows and masks
  *   bounds.c    subscripts that are certainly out of range
  *   schedule.c  schedules
- *   check.c     sema_check: the order of all that; unused names
+ *   check.c     sema_check: what concerns the file; the order of all that; unused names
  *
  * Every function that meets a mistake reports it and goes on with a poison value, which nothing
  * complains about. */
@@ -134,8 +134,10 @@ typedef struct {
 
 void names_init(checker *cx, int expected);
 symbol *names_find(const checker *cx, const char *name);
-/* A new symbol. A name that is taken or reserved is reported; the symbol can still be used, it just
- * isn't found. */
+/* A new symbol of a name that is free. */
+symbol *names_insert(checker *cx, symbol_kind kind, ast_name name);
+/* The same, checked: a name that is taken or reserved is reported; the symbol can still be used, it
+ * just isn't found. */
 symbol *names_add(checker *cx, symbol_kind kind, ast_name name);
 /* "a param", "an input": what a symbol is. */
 const char *names_noun(const symbol *sym);

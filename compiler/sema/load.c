@@ -109,11 +109,11 @@ static symbol *operand(checker *cx, const ast_expr *arg, const char *function)
 	if (sym && !resolve_allowed(cx, arg->at, sym))
 		return NULL;
 	if (sym && sym->kind == SYM_TENSOR && !sym->tensor->output) {
-		const sema_dim *last = &sym->tensor->dim[sym->tensor->rank - 1];
+		const sema_tensor *t = sym->tensor;
 
-		if (sym->tensor->rank > 0 && last->extent)
+		if (t->rank > 0 && t->dim[t->rank - 1].extent)
 			return sym;
-		if (sym->tensor->rank == 0 || last->length)
+		if (t->rank == 0 || t->dim[t->rank - 1].length)
 			diag_error(cx->d, arg->at,
 				"the last dimension of '%s' is not a feature, '%s' needs one",
 				sym->name, function);

@@ -83,30 +83,39 @@ const char *names_noun(const symbol *sym)
 	ice("symbol kind %d", (int)sym->kind);
 }
 
-symbol *names_add(checker *cx, symbol_kind kind, ast_name name)
+symbol *names_insert(checker *cx, symbol_kind kind, ast_name name)
 {
-	symbol *sym = ARENA_NEW(cx->a, symbol), *old = names_find(cx, name.text);
+	symbol *sym = ARENA_NEW(cx->a, symbol);
 	uint32_t slot = hash(name.text) & (cx->buckets - 1);
-	const char *what;
 
 	sym->name = name.text;
 	sym->at = name.at;
 	sym->kind = kind;
+	sym->chain = cx->bucket[slot];
+	cx->bucket[slot] = sym;
+	ARENA_PUSH(cx->a, &cx->symbols, sym);
+	return sym;
+}
+
+symbol *names_add(checker *cx, symbol_kind kind, ast_name name)
+{
+	symbol *sym, *old = names_find(cx, name.text);
+	const char *what;
+
 	if (old) {
 		diag_error(cx->d, name.at, "'%s' is already %s", name.text, names_noun(old));
 		diag_note(cx->d, old->at, "first declared here");
 		old->used = true;
-		sym->used = true;
+		sym = ARENA_NEW(cx->a, symbol);
+		*sym = (symbol){.name = name.text, .at = name.at, .kind = kind, .used = true};
 		return sym;
 	}
+	sym = names_insert(cx, kind, name);
 	if (names_reserved(name.text, &what)) {
 		diag_error(cx->d, name.at, "'%s' is %s and cannot name anything else", name.text,
 			what);
 		sym->used = true;
 	}
-	sym->chain = cx->bucket[slot];
-	cx->bucket[slot] = sym;
-	ARENA_PUSH(cx->a, &cx->symbols, sym);
 	return sym;
 }
 

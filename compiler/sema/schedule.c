@@ -82,38 +82,6 @@ static void check_target(checker *cx, ast_name target)
 		diag_hint(cx->d, "the targets are %s", list_text(cx, targets));
 }
 
-static bool reported(const checker *cx, loc at)
-{
-	for (int k = 0; k < cx->d->list.count; k++)
-		if (cx->d->list.item[k].severity == DIAG_ERROR &&
-			cx->d->list.item[k].at.begin == at.begin &&
-			cx->d->list.item[k].at.end == at.end)
-			return true;
-	return false;
-}
-
-/* A schedule for a spec that the file lacks; every spec of the file would see it, the first reports
- * it. */
-static void check_orphan(checker *cx, const ast_schedule *block)
-{
-	const char **names;
-	const char *near;
-
-	for (int k = 0; k < cx->file->specs.count; k++)
-		if (strcmp(cx->file->specs.item[k]->name.text, block->spec.text) == 0)
-			return;
-	if (reported(cx, block->spec.at))
-		return;
-	names = ARENA_ARRAY(cx->a, const char *, cx->file->specs.count);
-	for (int k = 0; k < cx->file->specs.count; k++)
-		names[k] = cx->file->specs.item[k]->name.text;
-	near = diag_nearest(block->spec.text, names, cx->file->specs.count);
-	diag_error(
-		cx->d, block->spec.at, "there is no attention '%s' in this file", block->spec.text);
-	if (near)
-		diag_hint(cx->d, "did you mean '%s'?", near);
-}
-
 /* --- values --- */
 
 static bool power_of_two(int64_t v)
@@ -346,10 +314,7 @@ void schedule_check(checker *cx)
 	for (int k = 0; k < cx->file->schedules.count; k++) {
 		const ast_schedule *block = cx->file->schedules.item[k];
 
-		if (!block->spec.text)
-			continue;
-		check_orphan(cx, block);
-		if (strcmp(block->spec.text, cx->ast->name.text) != 0)
+		if (!block->spec.text || strcmp(block->spec.text, cx->ast->name.text) != 0)
 			continue;
 		check_target(cx, block->target);
 		for (int n = 0; n < block->settings.count; n++)

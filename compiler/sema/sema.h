@@ -1,12 +1,16 @@
 /* sema.h: what a spec means. Names resolved, shapes and types checked, constants folded.
  *
- *   check.c       sema_check: the order of the stages; windows, masks, unused names
- *   declare.c     const, param, group, index statements; -D overrides
- *   shape.c       tensors and their dimensions -> lengths and axes; outputs
- *   resolve.c     names, operators, calls, subscripts -> expr
- *   reduce.c      sum, softmax, ...: extents of feature indices, use of key indices
- *   define.c      definitions, plain and with feature parameters
- *   range.c       linear forms and intervals: empty windows, constant masks, subscripts out of range
+ *   check.c       sema_check: the file as a whole, the order of the stages, unused names
+ *   names.c       symbols of a spec, "did you mean"
+ *   declare.c     const and param statements, -D
+ *   header.c      tensors, index statements, lengths
+ *   shape.c       kinds of axes from where names stand; groups; dimensions
+ *   window.c      windows and masks
+ *   resolve.c     names, operators, calls -> expr; load.c subscripts, cross, det
+ *   reduce.c      sum, softmax, ...: extents of feature indices, use of softmax weights
+ *   define.c      definitions, plain and with feature parameters; what outputs may depend on
+ *   range.c       linear forms and intervals: empty windows, constant masks
+ *   bounds.c      subscripts that are certainly out of range
  *   schedule.c    schedule settings
  *   sema_print.c  the checked spec as text
  *   eval.c        the reference interpreter: float64, brute force over the index space

@@ -170,7 +170,7 @@ static bool check_group(checker *cx, const ast_stmt *stmt)
 	sema_axis *of, *old;
 	int64_t gv, hv;
 
-	if (const_int(gs, &gv) && const_int(hs, &hv) && hv % gv != 0) {
+	if (const_int(gs, &gv) && const_int(hs, &hv) && gv > 0 && hv % gv != 0) {
 		diag_error(cx->d, stmt->at, "'%s' = %lld does not divide '%s' = %lld", g.text,
 			(long long)gv, h.text, (long long)hv);
 		return false;
