@@ -1,0 +1,47 @@
+/* gpu.h: from row form to a tile program.
+ *
+ *   plan.c       row form + architecture + schedule -> sizes: rows, key tile, resident keys, slots,
+ * warps value.c      checked expressions -> tile values window.c     rows of a block, their
+ * windows, the block's union of them operand.c    shared tiles of keys and values, register tiles
+ * of A and Gv score.c      f, window and mask; running maximum and sum; rescaling lower.c      the
+ * loop nest and the epilogue: plan -> tile program
+ *
+ * The program (all families):
+ *   rows of a block = consecutive numbers of (query position, head of the group), heads fastest
+ *   for each block of resident keys:  B and V tiles -> shared memory (copies overlap the block
+ * before) for each outer tuple in the union of the rows' windows:  A = a(row, outer), c for each
+ * key tile:  S = A B + c;  s = f(S), -inf outside;  P = 2^(s - m);  W += P V O += Gv(outer) * W
+ * (order 1: W is O itself) O / l, R, residuals, stores; lse */
+#pragma once
+#include "model/model.h"
+#include "tile/tile.h"
+
+/* What was decided, with the reason for each choice (`explain`, --emit plan). */
+typedef struct {
+	const row_form *form;
+	const char *target;
+	tile_type operand; /* bf16 or f16 */
+	int warps, rows;   /* rows = 16 * warps */
+	int key_tile;      /* keys of one score tile */
+	int resident;      /* keys in shared memory at a time, a multiple of key_tile */
+	int slots;         /* 2: the next block is copied while this one is used */
+	int d_offset[MODEL_MAX_SEGMENTS],
+		d_pad; /* first column of each segment; all, each padded to 16 */
+	int e_total;   /* value features of all outputs, each padded to 16 */
+	int e_offset[MODEL_MAX_OUTPUTS], e_extent[MODEL_MAX_OUTPUTS];
+	int64_t shared_bytes;
+	int registers; /* estimated per thread */
+	model_streams streams;
+	text why; /* one line a decision */
+} gpu_plan;
+
+/* Chooses sizes; the spec's schedule settings for the target override. False: a diagnostic names
+ * the resource, needed and available, and the nearest legal value. */
+bool gpu_plan_make(const row_form *m, const char *target, gpu_plan *plan, diags *d);
+void gpu_plan_print(const gpu_plan *plan, text *out);
+
+/* Kernel arguments in order: tensors (bases), then for each tensor the strides of all but its last
+ * dimension (i64, elements), lengths (i32), params (i32 or f32), then `aligned` (i32: 1 when bases
+ * and strides of copied operands are multiples of 16 bytes). Grid: x = ceil(N * H/G / rows), y =
+ * batch coordinates * G, G fastest. */
+tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d);

@@ -1,0 +1,73 @@
+/* gpu_internal.h: the state that the files of the lowering share. */
+#pragma once
+#include "gpu/gpu.h"
+
+typedef tile_expr *X;
+
+#define GPU_MAX_SUMS 8
+
+/* Coordinates and replacements under which a checked expression becomes a tile value. */
+typedef struct {
+	X *coord;                      /* [axes]: i32, NULL where unknown */
+	X dot;                         /* EXPR_DOT */
+	X stream[MODEL_MAX_STREAMS];   /* values that stand for streams; NULL: compute */
+	const expr *sum[GPU_MAX_SUMS]; /* sums over features that are already in a register tile */
+	X sum_value[GPU_MAX_SUMS];
+	int sums;
+} gpu_env;
+
+typedef struct {
+	const gpu_plan *plan;
+	const row_form *m;
+	const sema_spec *s;
+	tile_program *p;
+	diags *d;
+	tile_arg **tensor, *(*stride)[SEMA_MAX_RANK], **length, **param, *aligned;
+	X *base_coord; /* [axes]: ROW and GROUP coordinates that the block fixes */
+	/* block */
+	X heads;      /* rows per query position: H / G */
+	X first_head; /* head of the group's first row */
+	X row0;       /* number of the block's first row */
+	X rows_total; /* N * heads */
+	/* per row */
+	tile_frag *row_i, *row_h, *row_first, *row_last, *m_max, *l_sum;
+	tile_frag *outer_first[SEMA_MAX_KEYS], *outer_last[SEMA_MAX_KEYS];
+	/* union and intersection of windows over the block: inner then outer axes */
+	X low[SEMA_MAX_KEYS], high[SEMA_MAX_KEYS]; /* any row sees [low, high] */
+	X full_low[SEMA_MAX_KEYS],
+		full_high[SEMA_MAX_KEYS]; /* every row sees [full_low, full_high] */
+	/* operands */
+	tile_buffer *b, *v;
+	tile_frag
+		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
+	bool scaled[MODEL_MAX_STREAMS];     /* the score's scale is folded into this row stream */
+	tile_frag *gv[MODEL_MAX_OUTPUTS];
+	tile_frag *a[MODEL_MAX_SEGMENTS]; /* OPA; a row stream itself where A is one */
+	tile_frag *c, *score, *weight, *sum,
+		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
+	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */
+} gpu_cx;
+
+/* --- value.c --- */
+void gpu_env_init(gpu_cx *g, gpu_env *e);          /* with the block's coordinates */
+X gpu_value(gpu_cx *g, gpu_env *e, const expr *x); /* i32, i64, f32 or b1 */
+X gpu_float(gpu_cx *g, gpu_env *e, const expr *x); /* f32 */
+X gpu_offset(gpu_cx *g, const sema_tensor *t,
+	X *sub); /* i64 elements from subscripts; NULL ones are left out */
+/* --- window.c --- */
+void gpu_block_rows(gpu_cx *g);
+void gpu_windows(gpu_cx *g);
+/* --- operand.c --- */
+void gpu_operands(gpu_cx *g);  /* declares buffers and register tiles */
+void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
+void gpu_load_block(gpu_cx *g, X key0, X slot);
+void gpu_build_a(gpu_cx *g);  /* A and c at g->outer */
+void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
+/* Factor of the scores: the scale of a linear score, with log2(e) when the weights are a softmax.
+ */
+double gpu_scale(const row_form *m);
+/* --- score.c --- */
+void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
+void gpu_scores(gpu_cx *g, X key0); /* s = f(S + c), hidden where a row does not see the key */
+void gpu_weights(gpu_cx *g);        /* S -> P; running maximum, sum, rescaling */
+void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */

@@ -1,0 +1,321 @@
+/* lower.c: the loop nest of the kernel (see gpu.h) and its epilogue.
+ * in:  a plan;  out: a complete tile program, not yet verified */
+#include "gpu/gpu_internal.h"
+#include <math.h>
+
+static X i32(gpu_cx *g, int64_t v)
+{
+	return tx_i32(g->p, v);
+}
+
+static X op2(gpu_cx *g, tile_expr_op op, X a, X b)
+{
+	return tx_2(g->p, op, a, b);
+}
+
+static X keep(gpu_cx *g, const char *name, X v)
+{
+	return tx_var(g->p, tile_let(g->p, g->s->at, name, v));
+}
+
+/* --- arguments --- */
+
+static tile_type stored_type(sema_dtype t)
+{
+	switch (t) {
+	case DTYPE_BF16:
+		return TILE_BF16;
+	case DTYPE_F16:
+		return TILE_F16;
+	case DTYPE_I32:
+		return TILE_I32;
+	case DTYPE_F32:
+	case DTYPE_F64:
+		break;
+	}
+	return TILE_F32;
+}
+
+static void declare_arguments(gpu_cx *g)
+{
+	const sema_spec *s = g->s;
+	arena *a = g->p->arena;
+
+	g->tensor = ARENA_ARRAY(a, tile_arg *, s->tensor.count + 1);
+	g->stride = arena_alloc(a, sizeof *g->stride * (size_t)(s->tensor.count + 1));
+	g->length = ARENA_ARRAY(a, tile_arg *, s->length.count + 1);
+	g->param = ARENA_ARRAY(a, tile_arg *, s->param.count + 1);
+	for (int t = 0; t < s->tensor.count; t++) {
+		const sema_tensor *x = s->tensor.item[t];
+
+		g->tensor[t] = tile_tensor(g->p, x->at, x->name, stored_type(x->dtype), x->output);
+	}
+	for (int t = 0; t < s->tensor.count; t++)
+		for (int d = 0; d + 1 < s->tensor.item[t]->rank; d++) {
+			const sema_tensor *x = s->tensor.item[t];
+			char *name = arena_printf(a, "%s_stride_%s", x->name, x->dim[d].name);
+
+			g->stride[t][d] = tile_scalar(g->p, x->at, name, TILE_I64);
+		}
+	for (int i = 0; i < s->length.count; i++)
+		g->length[i] =
+			tile_scalar(g->p, s->length.item[i]->at, s->length.item[i]->name, TILE_I32);
+	for (int i = 0; i < s->param.count; i++)
+		g->param[i] = tile_scalar(g->p, s->param.item[i]->at, s->param.item[i]->name,
+			s->param.item[i]->type == TYPE_INT ? TILE_I32 : TILE_F32);
+	g->aligned = tile_scalar(g->p, s->at, "aligned", TILE_I32);
+}
+
+/* --- main loop --- */
+
+static void key_tile(gpu_cx *g, X slot, X block0, X tile)
+{
+	X key0 = keep(
+		g, "key0", op2(g, TX_ADD, block0, op2(g, TX_MUL, tile, i32(g, g->plan->key_tile))));
+	X reaches = op2(g, TX_AND, op2(g, TX_LE, key0, g->high[0]),
+		op2(g, TX_LE, g->low[0], op2(g, TX_ADD, key0, i32(g, g->plan->key_tile - 1))));
+
+	tile_if_begin(g->p, g->s->at, reaches);
+	gpu_score_product(g, slot, tile);
+	gpu_scores(g, key0);
+	gpu_weights(g);
+	gpu_value_product(g, slot, tile);
+	tile_end(g->p);
+}
+
+static void key_tiles(gpu_cx *g, X slot, X block0)
+{
+	int tiles = g->plan->resident / g->plan->key_tile;
+	tile_var *t;
+
+	if (tiles == 1) {
+		key_tile(g, slot, block0, i32(g, 0));
+		return;
+	}
+	t = tile_for_begin(g->p, g->s->at, "tile", i32(g, 0), i32(g, tiles), i32(g, 1));
+	key_tile(g, slot, block0, tx_var(g->p, t));
+	tile_end(g->p);
+}
+
+static void outer_steps(gpu_cx *g, int o, X slot, X block0)
+{
+	const sema_axis *axis;
+	tile_var *v;
+
+	if (o >= g->m->outers || o >= SEMA_MAX_KEYS - 1) {
+		gpu_build_a(g);
+		key_tiles(g, slot, block0);
+		if (g->sum && g->sum != g->out)
+			gpu_add_step(g);
+		return;
+	}
+	axis = g->m->outer[o];
+	v = tile_for_begin(g->p, axis->at, axis->name, g->low[1 + o],
+		op2(g, TX_ADD, g->high[1 + o], i32(g, 1)), i32(g, 1));
+	g->outer[o] = tx_var(g->p, v);
+	outer_steps(g, o + 1, slot, block0);
+	tile_end(g->p);
+}
+
+static void initialise(gpu_cx *g)
+{
+	loc at = g->s->at;
+
+	tile_map(g->p, at, tile_whole(g->m_max), tx_f32(g->p, -INFINITY));
+	tile_map(g->p, at, tile_whole(g->l_sum), tx_f32(g->p, 0));
+	if (g->out)
+		tile_map(g->p, at, tile_whole(g->out), tx_f32(g->p, 0));
+	if (g->sum && g->sum != g->out)
+		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
+}
+
+/* Blocks [first, end) of resident keys. With two slots the next block's copies run while one is
+ * used. */
+static void key_blocks(gpu_cx *g)
+{
+	const gpu_plan *pl = g->plan;
+	loc at = g->s->at;
+	X size = i32(g, pl->resident), first, end, block0, slot, next;
+	tile_var *b;
+
+	first = keep(g, "first_block", op2(g, TX_DIV, g->low[0], size));
+	end = keep(g, "end_block", op2(g, TX_ADD, op2(g, TX_DIV, g->high[0], size), i32(g, 1)));
+	tile_if_begin(g->p, at, op2(g, TX_LT, first, end));
+	gpu_load_block(g, op2(g, TX_MUL, first, size), i32(g, 0));
+	tile_end(g->p);
+	b = tile_for_begin(g->p, at, "block", first, end, i32(g, 1));
+	block0 = keep(g, "block0", op2(g, TX_MUL, tx_var(g->p, b), size));
+	next = op2(g, TX_ADD, tx_var(g->p, b), i32(g, 1));
+	if (pl->slots == 2) {
+		slot = keep(g, "slot",
+			op2(g, TX_MOD, op2(g, TX_SUB, tx_var(g->p, b), first), i32(g, 2)));
+		tile_if_begin(g->p, at, op2(g, TX_LT, next, end));
+		gpu_load_block(g, op2(g, TX_MUL, next, size), op2(g, TX_SUB, i32(g, 1), slot));
+		tile_wait(g->p, at, 1);
+		tile_else(g->p);
+		tile_wait(g->p, at, 0);
+		tile_end(g->p);
+	} else {
+		slot = i32(g, 0);
+		tile_wait(g->p, at, 0);
+	}
+	tile_barrier(g->p, at);
+	outer_steps(g, 0, slot, block0);
+	tile_barrier(g->p, at);
+	if (pl->slots == 1) {
+		tile_if_begin(g->p, at, op2(g, TX_LT, next, end));
+		gpu_load_block(g, op2(g, TX_MUL, next, size), i32(g, 0));
+		tile_end(g->p);
+	}
+	tile_end(g->p);
+}
+
+/* --- epilogue --- */
+
+static void result_env(gpu_cx *g, gpu_env *e)
+{
+	gpu_env_init(g, e);
+	if (g->s->query)
+		e->coord[g->s->query->id] = tx_frag(g->p, g->row_i);
+	if (g->m->head)
+		e->coord[g->m->head->id] = tx_frag(g->p, g->row_h);
+}
+
+/* The sink is one more logit. Leaves 1 / l, or 0 for an empty row, in `inverse`. */
+static void normalise(gpu_cx *g, tile_frag *inverse)
+{
+	loc at = g->s->at;
+	X one = tx_f32(g->p, 1), zero = tx_f32(g->p, 0), l = tx_frag(g->p, g->l_sum);
+
+	if (!g->m->normalised) {
+		tile_map(g->p, at, tile_whole(inverse), one);
+		return;
+	}
+	tile_quad(g->p, at, g->l_sum, WORD_SUM);
+	tile_map(g->p, at, tile_whole(inverse), one);
+	if (g->m->sink) {
+		tile_frag *z =
+			tile_register(g->p, at, "sink", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+		tile_frag *top =
+			tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+		X m = tx_frag(g->p, g->m_max), t = tx_frag(g->p, top);
+		gpu_env e;
+
+		result_env(g, &e);
+		tile_map(g->p, g->m->sink->at, tile_whole(z),
+			op2(g, TX_MUL, gpu_float(g, &e, g->m->sink),
+				tx_f32(g->p, 1.44269504088896340736)));
+		tile_map(g->p, at, tile_whole(top), op2(g, TX_MAX, m, tx_frag(g->p, z)));
+		tile_map(g->p, at, tile_whole(inverse),
+			tx_3(g->p, TX_SELECT, op2(g, TX_EQ, m, tx_f32(g->p, -INFINITY)), zero,
+				tx_1(g->p, TX_EX2, op2(g, TX_SUB, m, t))));
+		tile_map(g->p, at, tile_whole(g->l_sum),
+			op2(g, TX_ADD, op2(g, TX_MUL, l, tx_frag(g->p, inverse)),
+				tx_3(g->p, TX_SELECT,
+					op2(g, TX_EQ, tx_frag(g->p, z), tx_f32(g->p, -INFINITY)),
+					zero,
+					tx_1(g->p, TX_EX2, op2(g, TX_SUB, tx_frag(g->p, z), t)))));
+		tile_map(g->p, at, tile_whole(g->m_max), t);
+	}
+	tile_map(g->p, at, tile_whole(inverse),
+		tx_3(g->p, TX_SELECT, op2(g, TX_EQ, l, zero), zero,
+			op2(g, TX_DIV, tx_frag(g->p, inverse), l)));
+}
+
+static X row_stored(gpu_cx *g)
+{
+	return op2(g, TX_LT, op2(g, TX_ADD, g->row0, tx_leaf(g->p, TX_ROW)), g->rows_total);
+}
+
+/* Offset of an output element; the feature dimension takes `feature`. */
+static X output_offset(gpu_cx *g, gpu_env *e, const sema_tensor *t, X feature)
+{
+	X sub[SEMA_MAX_RANK];
+
+	for (int d = 0; d < t->rank; d++) {
+		const sema_axis *a = t->dim[d].axis;
+
+		sub[d] = a && a->kind != AXIS_FEATURE ? e->coord[a->id] : feature;
+	}
+	return gpu_offset(g, t, sub);
+}
+
+static X finish(gpu_cx *g, gpu_env *e, const model_output *o, X v)
+{
+	if (o->row)
+		v = op2(g, TX_MUL, v, gpu_float(g, e, o->row));
+	if (o->plus)
+		v = op2(g, TX_ADD, v, gpu_float(g, e, o->plus));
+	return v;
+}
+
+static void store_sum(gpu_cx *g, int i, tile_frag *inverse)
+{
+	const model_output *o = &g->m->output[i];
+	int from = g->plan->e_offset[i], extent = g->plan->e_extent[i],
+	    cols = (extent + 15) / 16 * 16;
+	X e = op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from)), v, pred, feature;
+	gpu_env env;
+
+	result_env(g, &env);
+	feature = op2(g, TX_MIN, e, i32(g, extent - 1));
+	if (o->e)
+		env.coord[o->e->id] = feature;
+	v = op2(g, TX_MUL, tx_frag(g->p, g->out), tx_frag(g->p, inverse));
+	v = finish(g, &env, o, v);
+	pred = row_stored(g);
+	if (cols != extent)
+		pred = op2(g, TX_AND, pred, op2(g, TX_LT, e, i32(g, extent)));
+	tile_store(g->p, o->tensor->at, g->tensor[o->tensor->id],
+		tile_columns(g->out, i32(g, from), cols),
+		output_offset(g, &env, o->tensor, o->e ? feature : NULL), v, pred);
+}
+
+static void store_lse(gpu_cx *g, int i)
+{
+	const model_output *o = &g->m->output[i];
+	X l = tx_frag(g->p, g->l_sum), v, pred;
+	gpu_env env;
+
+	result_env(g, &env);
+	v = op2(g, TX_MUL, op2(g, TX_ADD, tx_frag(g->p, g->m_max), tx_1(g->p, TX_LG2, l)),
+		tx_f32(g->p, 0.69314718055994530942));
+	v = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, l, tx_f32(g->p, 0)), tx_f32(g->p, -INFINITY), v);
+	pred = op2(g, TX_AND, row_stored(g),
+		op2(g, TX_EQ, op2(g, TX_MOD, tx_leaf(g->p, TX_LANE), i32(g, 4)), i32(g, 0)));
+	tile_store(g->p, o->tensor->at, g->tensor[o->tensor->id], tile_whole(g->l_sum),
+		output_offset(g, &env, o->tensor, NULL), finish(g, &env, o, v), pred);
+}
+
+static void epilogue(gpu_cx *g)
+{
+	tile_frag *inverse =
+		tile_register(g->p, g->s->at, "inverse", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+
+	normalise(g, inverse);
+	for (int i = 0; i < g->m->outputs; i++)
+		if (g->m->output[i].kind == OUTPUT_SUM)
+			store_sum(g, i, inverse);
+		else
+			store_lse(g, i);
+}
+
+tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
+{
+	const sema_spec *s = plan->form->spec;
+	gpu_cx g = {.plan = plan, .m = plan->form, .s = s, .d = d};
+	char *name = arena_printf(a, "%s_%s", s->name, plan->target);
+
+	g.p = tile_program_create(a, name, plan->target, plan->warps, s->src);
+	g.base_coord = ARENA_ARRAY(a, X, s->axis.count + 1);
+	declare_arguments(&g);
+	gpu_block_rows(&g);
+	gpu_operands(&g);
+	gpu_windows(&g);
+	gpu_load_rows(&g);
+	initialise(&g);
+	key_blocks(&g);
+	epilogue(&g);
+	tile_place_shared(g.p);
+	return diag_error_count(d) ? NULL : g.p;
+}

@@ -1,0 +1,470 @@
+/* operand.c: keys and values into shared memory, A and Gv into registers.
+ * in:  the plan, the row form's A, B, V, Gv, c
+ * out: statements that fill shared buffers (16-byte copies where operands are plain and aligned,
+ * element by element otherwise) and register tiles */
+#include "gpu/gpu_internal.h"
+
+static X i32(gpu_cx *g, int64_t v)
+{
+	return tx_i32(g->p, v);
+}
+
+static X add(gpu_cx *g, X a, X b)
+{
+	return tx_2(g->p, TX_ADD, a, b);
+}
+
+static X mul(gpu_cx *g, X a, X b)
+{
+	return tx_2(g->p, TX_MUL, a, b);
+}
+
+static int pad16(int64_t x)
+{
+	return (int)((x + 15) / 16 * 16);
+}
+
+double gpu_scale(const row_form *m)
+{
+	if (!m->f_linear)
+		return 1;
+	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
+}
+
+/* A product of streams and nothing else. */
+static bool is_product(const gpu_plan *p, const expr *x)
+{
+	if (model_stream_find(&p->streams, x) >= 0)
+		return true;
+	return x->op == EXPR_MUL && is_product(p, x->arg[0]) && is_product(p, x->arg[1]);
+}
+
+static int count_stream(const gpu_plan *p, const expr *x, int s)
+{
+	int here = model_stream_find(&p->streams, x);
+
+	if (here >= 0)
+		return here == s;
+	return x->op == EXPR_MUL ? count_stream(p, x->arg[0], s) + count_stream(p, x->arg[1], s)
+				 : 0;
+}
+
+/* Marks the row stream of a pure product that takes the scale, if A is one for every segment. */
+static void choose_scaled(gpu_cx *g)
+{
+	const row_form *m = g->m;
+
+	for (int seg = 0; seg < m->segments; seg++)
+		for (int s = 0; s < g->plan->streams.count; s++)
+			if (g->plan->streams.item[s].outer < 0 &&
+				is_product(g->plan, m->segment[seg].a) &&
+				count_stream(g->plan, m->segment[seg].a, s) == 1) {
+				g->scaled[s] = true;
+				break;
+			}
+}
+
+/* Whether some segment has `s` in a product without a scaled stream: then the product is scaled
+ * itself. */
+static bool product_scaled(const gpu_cx *g, const expr *a)
+{
+	for (int s = 0; s < g->plan->streams.count; s++)
+		if (g->scaled[s] && count_stream(g->plan, a, s))
+			return true;
+	return false;
+}
+
+/* --- declarations --- */
+
+static bool used_by_a(const gpu_cx *g, int s)
+{
+	for (int i = 0; i < g->m->segments; i++)
+		if (g->m->segment[i].d == g->plan->streams.item[s].d)
+			return true;
+	return false;
+}
+
+static void declare_stream(gpu_cx *g, int s)
+{
+	const model_stream *st = &g->plan->streams.item[s];
+	int cols = pad16(st->d->extent);
+
+	if (!used_by_a(g, s))
+		return;
+	if (st->outer < 0) {
+		g->stream[s] = tile_register(
+			g->p, st->e->at, "q", LAYOUT_OPA, g->plan->operand, g->plan->rows, cols);
+		g->stream[s]->what = "row operand of the scores";
+	} else {
+		g->stream[s] = tile_columnv(
+			g->p, st->e->at, "k_outer", g->plan->operand, LAYOUT_OPA, cols);
+		g->stream[s]->what = "outer key of this step";
+	}
+}
+
+static void declare_a(gpu_cx *g, int seg)
+{
+	const expr *a = g->m->segment[seg].a;
+	int s = model_stream_find(&g->plan->streams, a);
+
+	if (s >= 0 && g->stream[s] && g->plan->streams.item[s].outer < 0 &&
+		(g->scaled[s] || gpu_scale(g->m) == 1)) {
+		g->a[seg] = g->stream[s];
+		return;
+	}
+	g->a[seg] = tile_register(g->p, a->at, "a", LAYOUT_OPA, g->plan->operand, g->plan->rows,
+		pad16(g->m->segment[seg].d->extent));
+	g->a[seg]->what = "A of this outer step";
+}
+
+void gpu_operands(gpu_cx *g)
+{
+	const gpu_plan *pl = g->plan;
+	loc at = g->s->at;
+
+	choose_scaled(g);
+	g->b = tile_shared(g->p, at, "keys", pl->operand, pl->slots, pl->resident, pl->d_pad);
+	g->b->what = "inner keys, one row a key";
+	if (pl->e_total) {
+		g->v = tile_shared(
+			g->p, at, "values", pl->operand, pl->slots, pl->resident, pl->e_total);
+		g->v->what = "inner values, one row a key";
+	}
+	for (int s = 0; s < pl->streams.count; s++)
+		declare_stream(g, s);
+	for (int i = 0; i < g->m->segments; i++)
+		declare_a(g, i);
+	if (g->m->c)
+		g->c = tile_register(g->p, g->m->c->at, "c", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
+	g->score = tile_register(g->p, at, "s", LAYOUT_ACC, TILE_F32, pl->rows, pl->key_tile);
+	g->score->what = "scores of one key tile, in log2 units";
+	if (pl->e_total) {
+		g->weight = tile_register(
+			g->p, at, "w", LAYOUT_OPA, pl->operand, pl->rows, pl->key_tile);
+		g->out = tile_register(g->p, at, "o", LAYOUT_ACC, TILE_F32, pl->rows, pl->e_total);
+		g->out->what = "output sums";
+		g->sum = g->out;
+		if (g->m->outers) {
+			g->sum = tile_register(
+				g->p, at, "pv", LAYOUT_ACC, TILE_F32, pl->rows, pl->e_total);
+			g->sum->what =
+				"sum over inner keys of weight times value, for one outer step";
+		}
+	}
+	g->m_max = tile_register(g->p, at, "m", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
+	g->l_sum = tile_register(g->p, at, "l", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
+}
+
+/* --- keys and values --- */
+
+/* A plain load of the operand's own type along its last dimension: rows can be copied as they are.
+ */
+static bool copyable(const gpu_plan *pl, const expr *x, const sema_axis *d)
+{
+	const sema_tensor *t;
+	const expr *last;
+
+	if (!x || x->op != EXPR_LOAD || !d || d->extent % 8)
+		return false;
+	t = x->load.tensor;
+	if ((t->dtype == DTYPE_BF16) != (pl->operand == TILE_BF16) ||
+		(t->dtype != DTYPE_BF16 && t->dtype != DTYPE_F16))
+		return false;
+	last = x->load.sub[t->rank - 1];
+	if (last->op != EXPR_COORD || last->axis != d || d->extent != t->dim[t->rank - 1].extent)
+		return false;
+	for (int i = 0; i + 1 < t->rank; i++)
+		if (x->load.sub[i]->op != EXPR_COORD || x->load.sub[i]->axis == d)
+			return false;
+	return true;
+}
+
+static void key_env(gpu_cx *g, gpu_env *e, X key)
+{
+	X last = tx_2(g->p, TX_SUB, tx_arg(g->p, g->length[g->m->inner->length->id]), i32(g, 1));
+
+	gpu_env_init(g, e);
+	e->coord[g->m->inner->id] = tx_2(g->p, TX_MIN, key, last);
+}
+
+/* Fills columns [col, col + extent) of `slot` with x(key, d), zero beyond the last key; NULL x
+ * means 1. */
+static void fill_operand(
+	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
+{
+	X key = add(g, key0, tx_leaf(g->p, TX_ROW)), inside, v;
+	int extent = d ? (int)d->extent : 1;
+	loc at = x ? x->at : g->s->at;
+	gpu_env e;
+
+	key_env(g, &e, key);
+	if (d)
+		e.coord[d->id] = tx_leaf(g->p, TX_COL);
+	inside = tx_2(g->p, TX_LT, key, tx_arg(g->p, g->length[g->m->inner->length->id]));
+	v = tx_3(g->p, TX_SELECT, inside, x ? gpu_float(g, &e, x) : tx_f32(g->p, 1),
+		tx_f32(g->p, 0));
+	tile_fill(g->p, at, tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, extent),
+		tx_cvt(g->p, g->plan->operand, v));
+}
+
+static void copy_operand(
+	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
+{
+	X key = add(g, key0, tx_leaf(g->p, TX_ROW)), sub[SEMA_MAX_RANK], inside;
+	const sema_tensor *t = x->load.tensor;
+	gpu_env e;
+
+	key_env(g, &e, key);
+	for (int i = 0; i < t->rank; i++)
+		sub[i] = i + 1 < t->rank ? gpu_value(g, &e, x->load.sub[i]) : NULL;
+	inside = tx_2(g->p, TX_LT, key, tx_arg(g->p, g->length[g->m->inner->length->id]));
+	tile_copy(g->p, x->at,
+		tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, (int)d->extent),
+		g->tensor[t->id], gpu_offset(g, t, sub), inside);
+}
+
+static void load_operand(
+	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
+{
+	if (!copyable(g->plan, x, d)) {
+		fill_operand(g, buf, slot, key0, x, d, col);
+		return;
+	}
+	tile_if_begin(g->p, x->at, tx_2(g->p, TX_NE, tx_arg(g->p, g->aligned), i32(g, 0)));
+	copy_operand(g, buf, slot, key0, x, d, col);
+	tile_else(g->p);
+	fill_operand(g, buf, slot, key0, x, d, col);
+	tile_end(g->p);
+}
+
+void gpu_load_block(gpu_cx *g, X key0, X slot)
+{
+	const row_form *m = g->m;
+
+	for (int i = 0; i < m->segments; i++)
+		load_operand(g, g->b, slot, key0, m->segment[i].b, m->segment[i].d,
+			g->plan->d_offset[i]);
+	for (int i = 0; i < m->outputs; i++)
+		if (m->output[i].kind == OUTPUT_SUM)
+			load_operand(g, g->v, slot, key0, m->output[i].inner, m->output[i].e,
+				g->plan->e_offset[i]);
+	tile_commit(g->p, g->s->at);
+}
+
+/* --- rows --- */
+
+/* Columns that no operand fills stay zero for the whole kernel. */
+static void clear_padding(gpu_cx *g, tile_buffer *buf, int from, int to)
+{
+	for (int slot = 0; slot < buf->slots && from < to; slot++)
+		tile_fill(g->p, g->s->at,
+			tile_part(buf, i32(g, slot), i32(g, 0), i32(g, from), buf->rows, to - from),
+			tx_cvt(g->p, buf->type, tx_f32(g->p, 0)));
+}
+
+static void clear_all_padding(gpu_cx *g)
+{
+	const gpu_plan *pl = g->plan;
+
+	for (int i = 0; i < g->m->segments; i++) {
+		int end = pl->d_offset[i] + (int)g->m->segment[i].d->extent;
+
+		clear_padding(g, g->b, end, (end + 15) / 16 * 16);
+	}
+	for (int i = 0; i < g->m->outputs; i++)
+		if (g->m->output[i].kind == OUTPUT_SUM)
+			clear_padding(g, g->v, pl->e_offset[i] + pl->e_extent[i],
+				pl->e_offset[i] + pad16(pl->e_extent[i]));
+}
+
+/* One row stream through shared memory into the operand layout. Rows share the key buffer's memory
+ * before any key arrives, in passes of as many rows as it holds. */
+static void load_row_stream(gpu_cx *g, int s, tile_buffer *stage)
+{
+	const model_stream *st = &g->plan->streams.item[s];
+	X row, r, v, d = tx_leaf(g->p, TX_COL);
+	gpu_env e;
+
+	gpu_env_init(g, &e);
+	r = add(g, g->row0, tx_leaf(g->p, TX_ROW));
+	row = tx_2(g->p, TX_MIN, r, tx_2(g->p, TX_SUB, g->rows_total, i32(g, 1)));
+	if (g->s->query)
+		e.coord[g->s->query->id] = tx_2(g->p, TX_DIV, row, g->heads);
+	if (g->m->head)
+		e.coord[g->m->head->id] = add(g, g->first_head, tx_2(g->p, TX_MOD, row, g->heads));
+	e.coord[st->d->id] = tx_2(g->p, TX_MIN, d, i32(g, st->d->extent - 1));
+	v = gpu_float(g, &e, st->e);
+	if (g->scaled[s] && gpu_scale(g->m) != 1)
+		v = mul(g, v, tx_f32(g->p, gpu_scale(g->m)));
+	v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, st->d->extent)), v, tx_f32(g->p, 0));
+	tile_fill(g->p, st->e->at,
+		tile_part(stage, NULL, NULL, NULL, g->plan->rows, g->stream[s]->cols),
+		tx_cvt(g->p, g->plan->operand, v));
+	tile_barrier(g->p, st->e->at);
+	tile_ldsm(g->p, st->e->at, tile_whole(g->stream[s]),
+		tile_part(stage, NULL, NULL, NULL, g->plan->rows, g->stream[s]->cols), false);
+	tile_barrier(g->p, st->e->at);
+}
+
+void gpu_load_rows(gpu_cx *g)
+{
+	tile_buffer *stage = NULL;
+	int cols = 0;
+
+	for (int s = 0; s < g->plan->streams.count; s++)
+		if (g->stream[s] && g->plan->streams.item[s].outer < 0 && g->stream[s]->cols > cols)
+			cols = g->stream[s]->cols;
+	if (cols) {
+		stage = tile_shared(
+			g->p, g->s->at, "rows", g->plan->operand, 1, g->plan->rows, cols);
+		stage->what = "row operands on their way to registers";
+	}
+	for (int s = 0; s < g->plan->streams.count; s++)
+		if (g->stream[s] && g->plan->streams.item[s].outer < 0)
+			load_row_stream(g, s, stage);
+	clear_all_padding(g);
+}
+
+/* --- A, c, Gv at the current outer position --- */
+
+static void outer_env(gpu_cx *g, gpu_env *e)
+{
+	gpu_env_init(g, e);
+	for (int o = 0; o < g->m->outers; o++)
+		e->coord[g->m->outer[o]->id] = g->outer[o];
+}
+
+static void row_env(gpu_cx *g, gpu_env *e)
+{
+	outer_env(g, e);
+	if (g->s->query)
+		e->coord[g->s->query->id] = tx_frag(g->p, g->row_i);
+	if (g->m->head)
+		e->coord[g->m->head->id] = tx_frag(g->p, g->row_h);
+}
+
+static void load_outer_stream(gpu_cx *g, int s)
+{
+	const model_stream *st = &g->plan->streams.item[s];
+	X d = tx_leaf(g->p, TX_COL), v;
+	gpu_env e;
+
+	outer_env(g, &e);
+	e.coord[st->d->id] = tx_2(g->p, TX_MIN, d, i32(g, st->d->extent - 1));
+	v = gpu_float(g, &e, st->e);
+	if (st->d->extent % 16)
+		v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, st->d->extent)), v,
+			tx_f32(g->p, 0));
+	tile_map(g->p, st->e->at, tile_whole(g->stream[s]), tx_cvt(g->p, g->plan->operand, v));
+}
+
+static X packed_product(gpu_cx *g, const expr *x)
+{
+	int s = model_stream_find(&g->plan->streams, x);
+
+	if (s >= 0)
+		return tx_frag(g->p, g->stream[s]);
+	return mul(g, packed_product(g, x->arg[0]), packed_product(g, x->arg[1]));
+}
+
+static void build_segment(gpu_cx *g, int seg)
+{
+	const model_segment *sg = &g->m->segment[seg];
+	bool scaled = product_scaled(g, sg->a) || gpu_scale(g->m) == 1;
+	gpu_env e;
+	X v, d = tx_leaf(g->p, TX_COL);
+
+	if (g->a[seg] && model_stream_find(&g->plan->streams, sg->a) >= 0 &&
+		g->a[seg] == g->stream[model_stream_find(&g->plan->streams, sg->a)])
+		return;
+	if (is_product(g->plan, sg->a) && scaled) {
+		tile_map(g->p, sg->a->at, tile_whole(g->a[seg]), packed_product(g, sg->a));
+		return;
+	}
+	row_env(g, &e);
+	e.coord[sg->d->id] = tx_2(g->p, TX_MIN, d, i32(g, sg->d->extent - 1));
+	for (int s = 0; s < g->plan->streams.count; s++)
+		if (g->stream[s] && g->plan->streams.item[s].d == sg->d)
+			e.stream[s] = tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->stream[s]));
+	v = gpu_float(g, &e, sg->a);
+	if (gpu_scale(g->m) != 1)
+		v = mul(g, v, tx_f32(g->p, gpu_scale(g->m)));
+	if (sg->d->extent % 16)
+		v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, sg->d->extent)), v,
+			tx_f32(g->p, 0));
+	tile_map(g->p, sg->a->at, tile_whole(g->a[seg]), tx_cvt(g->p, g->plan->operand, v));
+}
+
+/* Sums over features inside c become loops that accumulate in a row vector. */
+static void build_sums(gpu_cx *g, gpu_env *e, const expr *x)
+{
+	expr *const *kid;
+	int kids;
+	tile_frag *acc;
+	tile_var *d;
+	gpu_env in;
+
+	if (x->op == EXPR_REDUCE && x->reduce.axes == 1 && x->reduce.how == REDUCE_SUM &&
+		e->sums < GPU_MAX_SUMS) {
+		acc = tile_register(g->p, x->at, "sum", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+		tile_map(g->p, x->at, tile_whole(acc), tx_f32(g->p, 0));
+		d = tile_for_begin(g->p, x->at, x->reduce.axis[0]->name, i32(g, 0),
+			i32(g, x->reduce.axis[0]->extent), i32(g, 1));
+		row_env(g, &in);
+		in.coord[x->reduce.axis[0]->id] = tx_var(g->p, d);
+		tile_map(g->p, x->at, tile_whole(acc),
+			add(g, tx_frag(g->p, acc), gpu_float(g, &in, x->reduce.body)));
+		tile_end(g->p);
+		e->sum[e->sums] = x;
+		e->sum_value[e->sums++] = tx_frag(g->p, acc);
+		return;
+	}
+	kids = x->op == EXPR_DEF ? 0 : expr_kids(x, &kid);
+	for (int i = 0; i < kids; i++)
+		build_sums(g, e, kid[i]);
+}
+
+void gpu_build_a(gpu_cx *g)
+{
+	gpu_env e;
+
+	for (int s = 0; s < g->plan->streams.count; s++)
+		if (g->stream[s] && g->plan->streams.item[s].outer >= 0)
+			load_outer_stream(g, s);
+	for (int i = 0; i < g->m->segments; i++)
+		build_segment(g, i);
+	if (!g->m->c)
+		return;
+	row_env(g, &e);
+	build_sums(g, &e, g->m->c);
+	tile_map(g->p, g->m->c->at, tile_whole(g->c),
+		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, gpu_scale(g->m))));
+}
+
+/* O[:, output] += Gv(outer) * W[:, output], then W = 0. */
+void gpu_add_step(gpu_cx *g)
+{
+	for (int i = 0; i < g->m->outputs; i++) {
+		const model_output *o = &g->m->output[i];
+		int from = g->plan->e_offset[i], cols = pad16(g->plan->e_extent[i]);
+		X w = tx_frag(g->p, g->sum), acc = tx_frag(g->p, g->out), e;
+		gpu_env env;
+
+		if (o->kind != OUTPUT_SUM)
+			continue;
+		outer_env(g, &env);
+		e = tx_2(g->p, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from));
+		if (o->e)
+			env.coord[o->e->id] = tx_2(g->p, TX_MIN, e, i32(g, o->e->extent - 1));
+		if (o->outer && !g->gv[i])
+			g->gv[i] = tile_columnv(
+				g->p, o->outer->at, "v_outer", TILE_F32, LAYOUT_ACC, g->out->cols);
+		if (o->outer)
+			tile_map(g->p, o->outer->at, tile_columns(g->gv[i], i32(g, from), cols),
+				gpu_float(g, &env, o->outer));
+		tile_map(g->p, o->tensor->at, tile_columns(g->out, i32(g, from), cols),
+			o->outer ? tx_3(g->p, TX_FMA, w, tx_frag(g->p, g->gv[i]), acc)
+				 : add(g, w, acc));
+	}
+	tile_map(g->p, g->s->at, tile_whole(g->sum), tx_f32(g->p, 0));
+}

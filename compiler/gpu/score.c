@@ -1,0 +1,220 @@
+/* score.c: scores of one key tile, their weights, and the products around them.
+ * Scores are in log2 units. A row's weights are 2^(s - m) with m the largest score it has seen;
+ * when any row of a warp finds a larger one, that warp rescales l, O and W. Keys that a row does
+ * not see have score -inf. */
+#include "gpu/gpu_internal.h"
+#include <math.h>
+
+static X i32(gpu_cx *g, int64_t v)
+{
+	return tx_i32(g->p, v);
+}
+
+static X op2(gpu_cx *g, tile_expr_op op, X a, X b)
+{
+	return tx_2(g->p, op, a, b);
+}
+
+static X frag(gpu_cx *g, tile_frag *f)
+{
+	return tx_frag(g->p, f);
+}
+
+static X both(gpu_cx *g, X a, X b)
+{
+	return a ? b ? op2(g, TX_AND, a, b) : a : b;
+}
+
+void gpu_score_product(gpu_cx *g, X slot, X tile)
+{
+	const gpu_plan *pl = g->plan;
+	tile_frag *b = NULL;
+	X key = op2(g, TX_MUL, tile, i32(g, pl->key_tile));
+
+	tile_map(g->p, g->s->at, tile_whole(g->score), tx_f32(g->p, 0));
+	for (int seg = 0; seg < g->m->segments; seg++) {
+		loc at = g->m->segment[seg].b->at;
+		tile_var *kt;
+		X k, col;
+
+		if (!b)
+			b = tile_register(
+				g->p, at, "kb", LAYOUT_OPB, pl->operand, 16, pl->key_tile);
+		kt = tile_unroll_begin(g->p, at, "kt", 0, g->a[seg]->cols / 16, 1);
+		k = op2(g, TX_MUL, tx_var(g->p, kt), i32(g, 16));
+		col = op2(g, TX_ADD, k, i32(g, pl->d_offset[seg]));
+		tile_ldsm(g->p, at, tile_whole(b),
+			tile_part(g->b, slot, key, col, pl->key_tile, 16), false);
+		tile_mma(g->p, at, tile_whole(g->score), tile_columns(g->a[seg], k, 16),
+			tile_whole(b));
+		tile_end(g->p);
+	}
+}
+
+void gpu_value_product(gpu_cx *g, X slot, X tile)
+{
+	const gpu_plan *pl = g->plan;
+	loc at = g->s->at;
+	int chunk = pl->e_total % 64 == 0 ? 64 : pl->e_total % 32 == 0 ? 32 : 16;
+	tile_frag *b;
+	tile_var *kt, *ec;
+	X k, col, key;
+
+	if (!pl->e_total)
+		return;
+	b = tile_register(g->p, at, "vb", LAYOUT_OPB, pl->operand, 16, chunk);
+	tile_map(g->p, at, tile_whole(g->weight), tx_cvt(g->p, pl->operand, frag(g, g->score)));
+	kt = tile_unroll_begin(g->p, at, "kt", 0, pl->key_tile / 16, 1);
+	ec = tile_unroll_begin(g->p, at, "ec", 0, pl->e_total / chunk, 1);
+	k = op2(g, TX_MUL, tx_var(g->p, kt), i32(g, 16));
+	key = op2(g, TX_ADD, op2(g, TX_MUL, tile, i32(g, pl->key_tile)), k);
+	col = op2(g, TX_MUL, tx_var(g->p, ec), i32(g, chunk));
+	tile_ldsm(g->p, at, tile_whole(b), tile_part(g->v, slot, key, col, 16, chunk), true);
+	tile_mma(g->p, at, tile_columns(g->sum, col, chunk), tile_columns(g->weight, k, 16),
+		tile_whole(b));
+	tile_end(g->p);
+	tile_end(g->p);
+}
+
+/* --- f, window, mask --- */
+
+static X between(gpu_cx *g, X low, X x, X high)
+{
+	return op2(g, TX_AND, op2(g, TX_LE, low, x), op2(g, TX_LE, x, high));
+}
+
+/* Whether every row sees every key of the tile at the current outer position. */
+static X all_seen(gpu_cx *g, X key0)
+{
+	X end = op2(g, TX_ADD, key0, i32(g, g->plan->key_tile - 1));
+	X ok = op2(g, TX_AND, op2(g, TX_LE, g->full_low[0], key0),
+		op2(g, TX_LE, end, g->full_high[0]));
+
+	for (int o = 0; o < g->m->outers; o++)
+		ok = op2(g, TX_AND, ok,
+			between(g, g->full_low[1 + o], g->outer[o], g->full_high[1 + o]));
+	return ok;
+}
+
+static X in_windows(gpu_cx *g, X key)
+{
+	X ok = between(g, frag(g, g->row_first), key, frag(g, g->row_last));
+
+	for (int o = 0; o < g->m->outers; o++)
+		ok = op2(g, TX_AND, ok,
+			between(g, frag(g, g->outer_first[o]), g->outer[o],
+				frag(g, g->outer_last[o])));
+	return ok;
+}
+
+static void element_env(gpu_cx *g, gpu_env *e, X key, X x)
+{
+	X last = op2(g, TX_SUB, tx_arg(g->p, g->length[g->m->inner->length->id]), i32(g, 1));
+
+	gpu_env_init(g, e);
+	if (g->s->query)
+		e->coord[g->s->query->id] = frag(g, g->row_i);
+	if (g->m->head)
+		e->coord[g->m->head->id] = frag(g, g->row_h);
+	for (int o = 0; o < g->m->outers; o++)
+		e->coord[g->m->outer[o]->id] = g->outer[o];
+	e->coord[g->m->inner->id] = op2(g, TX_MIN, key, last);
+	e->dot = x;
+}
+
+static void score_map(gpu_cx *g, X key0, bool windowed)
+{
+	const row_form *m = g->m;
+	X key = op2(g, TX_ADD, key0, tx_leaf(g->p, TX_COL)), x = frag(g, g->score), visible = NULL,
+	  s;
+	X hidden = tx_f32(g->p, m->normalised ? -INFINITY : 0);
+	gpu_env e;
+
+	if (m->c)
+		x = op2(g, TX_ADD, x, frag(g, g->c));
+	element_env(g, &e, key, x);
+	s = x;
+	if (!m->f_linear) {
+		s = gpu_float(g, &e, m->f);
+		if (m->normalised)
+			s = op2(g, TX_MUL, s, tx_f32(g->p, 1.44269504088896340736));
+	}
+	if (windowed)
+		visible = in_windows(g, key);
+	for (int i = 0; i < m->masks; i++)
+		visible = both(g, visible, gpu_value(g, &e, m->mask[i]));
+	if (visible)
+		s = tx_3(g->p, TX_SELECT, visible, s, hidden);
+	if (s != x || m->c)
+		tile_map(g->p, m->f->at, tile_whole(g->score), s);
+}
+
+void gpu_scores(gpu_cx *g, X key0)
+{
+	bool plain_tile = g->m->f_linear && g->m->masks == 0 && !g->m->c;
+
+	if (plain_tile) {
+		tile_if_begin(g->p, g->s->at, tx_1(g->p, TX_NOT, all_seen(g, key0)));
+		tile_note(g->p, "a tile that some row sees in part");
+		score_map(g, key0, true);
+		tile_end(g->p);
+		return;
+	}
+	tile_if_begin(g->p, g->s->at, all_seen(g, key0));
+	score_map(g, key0, false);
+	tile_else(g->p);
+	score_map(g, key0, true);
+	tile_end(g->p);
+}
+
+/* --- weights --- */
+
+/* m rises to `top`; l, O and W keep their value relative to it. */
+static void rescale(gpu_cx *g, tile_frag *top, tile_frag *alpha)
+{
+	loc at = g->s->at;
+	tile_var *any = tile_any(
+		g->p, at, "rises", tile_whole(top), op2(g, TX_LT, frag(g, g->m_max), frag(g, top)));
+	X old = frag(g, g->m_max);
+
+	tile_if_begin(g->p, at, tx_var(g->p, any));
+	tile_note(g->p, "some row of this warp found a larger score");
+	/* a first finite maximum replaces -inf: 2^(-inf) = 0 clears nothing but zeros */
+	tile_map(
+		g->p, at, tile_whole(alpha), tx_1(g->p, TX_EX2, op2(g, TX_SUB, old, frag(g, top))));
+	tile_map(g->p, at, tile_whole(alpha),
+		tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, top), tx_f32(g->p, -INFINITY)),
+			tx_f32(g->p, 1), frag(g, alpha)));
+	tile_map(g->p, at, tile_whole(g->m_max), frag(g, top));
+	tile_map(g->p, at, tile_whole(g->l_sum), op2(g, TX_MUL, frag(g, g->l_sum), frag(g, alpha)));
+	if (g->out)
+		tile_map(g->p, at, tile_whole(g->out),
+			op2(g, TX_MUL, frag(g, g->out), frag(g, alpha)));
+	if (g->sum && g->sum != g->out)
+		tile_map(g->p, at, tile_whole(g->sum),
+			op2(g, TX_MUL, frag(g, g->sum), frag(g, alpha)));
+	tile_end(g->p);
+}
+
+void gpu_weights(gpu_cx *g)
+{
+	loc at = g->s->at;
+	tile_frag *top, *alpha;
+	X m;
+
+	if (!g->m->normalised)
+		return;
+	top = tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+	alpha = tile_register(g->p, at, "alpha", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+	tile_map(g->p, at, tile_whole(top), frag(g, g->m_max));
+	tile_reduce(g->p, at, top, WORD_MAX, tile_whole(g->score));
+	tile_quad(g->p, at, top, WORD_MAX);
+	rescale(g, top, alpha);
+	/* a row that has seen nothing subtracts 0, so that 2^(-inf) is 0 and not NaN */
+	m = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, g->m_max), tx_f32(g->p, -INFINITY)),
+		tx_f32(g->p, 0), frag(g, g->m_max));
+	tile_map(g->p, at, tile_whole(alpha), m);
+	tile_map(g->p, at, tile_whole(g->score),
+		tx_1(g->p, TX_EX2, op2(g, TX_SUB, frag(g, g->score), frag(g, alpha))));
+	tile_reduce(g->p, at, g->l_sum, WORD_SUM, tile_whole(g->score));
+}

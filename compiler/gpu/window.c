@@ -1,0 +1,223 @@
+/* window.c: which rows a block holds and which keys they see.
+ * in:  the plan, kernel arguments
+ * out: row coordinates and windows as row vectors; the union and the intersection of the windows
+ * over the block, from the block's first and last position where the bounds are monotone in it,
+ * else the whole axis. */
+#include "gpu/gpu_internal.h"
+
+static X add(gpu_cx *g, X a, X b)
+{
+	return tx_2(g->p, TX_ADD, a, b);
+}
+
+static X sub(gpu_cx *g, X a, X b)
+{
+	return tx_2(g->p, TX_SUB, a, b);
+}
+
+static X min_(gpu_cx *g, X a, X b)
+{
+	return tx_2(g->p, TX_MIN, a, b);
+}
+
+static X max_(gpu_cx *g, X a, X b)
+{
+	return tx_2(g->p, TX_MAX, a, b);
+}
+
+static X i32(gpu_cx *g, int64_t v)
+{
+	return tx_i32(g->p, v);
+}
+
+static X length_of(gpu_cx *g, const sema_axis *a)
+{
+	return tx_arg(g->p, g->length[a->length->id]);
+}
+
+static X keep(gpu_cx *g, const char *name, X v)
+{
+	return tx_var(g->p, tile_let(g->p, g->s->at, name, v));
+}
+
+/* Batch coordinates and the key head from block index y, the head fastest. */
+static void fix_coordinates(gpu_cx *g)
+{
+	const sema_axis *head = g->m->head;
+	X rest = tx_block(g->p, 1);
+
+	if (head && head->group) {
+		X groups = length_of(g, head->group);
+
+		g->base_coord[head->group->id] =
+			keep(g, head->group->name, tx_2(g->p, TX_MOD, rest, groups));
+		rest = keep(g, "rest", tx_2(g->p, TX_DIV, rest, groups));
+	}
+	for (int i = g->s->axis.count - 1; i >= 0; i--) {
+		const sema_axis *a = g->s->axis.item[i];
+
+		if (a->kind != AXIS_ROW || a == head)
+			continue;
+		g->base_coord[a->id] = keep(g, a->name, tx_2(g->p, TX_MOD, rest, length_of(g, a)));
+		rest = keep(g, "rest", tx_2(g->p, TX_DIV, rest, length_of(g, a)));
+	}
+}
+
+/* Blocks are numbered from the last rows: under a causal window those have the most keys and should
+ * start first. */
+void gpu_block_rows(gpu_cx *g)
+{
+	const sema_axis *head = g->m->head, *query = g->s->query;
+	X rows = i32(g, g->plan->rows), n = query ? length_of(g, query) : i32(g, 1), blocks, number,
+	  r;
+
+	fix_coordinates(g);
+	g->heads = i32(g, 1);
+	g->first_head = i32(g, 0);
+	if (head) {
+		g->heads = length_of(g, head);
+		if (head->group) {
+			g->heads = keep(g, "heads",
+				tx_2(g->p, TX_DIV, g->heads, length_of(g, head->group)));
+			tile_note(g->p, "query heads that share a key head");
+			g->first_head = keep(g, "first_head",
+				tx_2(g->p, TX_MUL, g->base_coord[head->group->id], g->heads));
+		}
+	}
+	g->rows_total = keep(g, "rows_total", tx_2(g->p, TX_MUL, n, g->heads));
+	blocks = tx_2(g->p, TX_DIV, add(g, g->rows_total, i32(g, g->plan->rows - 1)), rows);
+	number = sub(g, sub(g, blocks, i32(g, 1)), tx_block(g->p, 0));
+	g->row0 = keep(g, "row0", tx_2(g->p, TX_MUL, number, rows));
+	tile_note(g->p, "first row of this block; the longest windows start first");
+	g->row_i = tile_register(g->p, g->s->at, "row_i", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
+	g->row_h = tile_register(g->p, g->s->at, "row_h", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
+	r = add(g, g->row0, tx_leaf(g->p, TX_ROW));
+	r = min_(g, r, sub(g, g->rows_total, i32(g, 1)));
+	tile_map(g->p, g->s->at, tile_whole(g->row_i), tx_2(g->p, TX_DIV, r, g->heads));
+	tile_map(g->p, g->s->at, tile_whole(g->row_h),
+		add(g, g->first_head, tx_2(g->p, TX_MOD, r, g->heads)));
+}
+
+/* --- monotone bounds --- */
+
+/* 1 rising, -1 falling, 0 constant in the query position, 2 unknown. */
+static int direction(const gpu_cx *g, const expr *x)
+{
+	int a, b;
+
+	switch (x->op) {
+	case EXPR_CONST_INT:
+	case EXPR_LENGTH:
+	case EXPR_PARAM:
+		return 0;
+	case EXPR_COORD:
+		return x->axis == g->s->query ? 1 : x->axis == g->m->head ? 2 : 0;
+	case EXPR_NEG:
+		a = direction(g, x->arg[0]);
+		return a == 2 ? 2 : -a;
+	case EXPR_ADD:
+	case EXPR_MIN:
+	case EXPR_MAX:
+	case EXPR_SUB:
+		a = direction(g, x->arg[0]);
+		b = direction(g, x->arg[1]);
+		if (a == 2 || b == 2)
+			return 2;
+		if (x->op == EXPR_SUB)
+			b = -b;
+		return a == 0 ? b : b == 0 || a == b ? a : 2;
+	case EXPR_MUL:
+	case EXPR_IDIV:
+		a = direction(g, x->arg[0]);
+		if (x->arg[1]->op == EXPR_CONST_INT && a != 2)
+			return x->arg[1]->i > 0 ? a : x->arg[1]->i < 0 ? -a : 0;
+		if (x->op == EXPR_MUL && x->arg[0]->op == EXPR_CONST_INT) {
+			b = direction(g, x->arg[1]);
+			return b == 2 ? 2 : x->arg[0]->i > 0 ? b : x->arg[0]->i < 0 ? -b : 0;
+		}
+		return a == 0 && direction(g, x->arg[1]) == 0 ? 0 : 2;
+	default:
+		return 2;
+	}
+}
+
+static X bound_at(gpu_cx *g, const expr *x, X i)
+{
+	gpu_env e;
+	X v;
+
+	gpu_env_init(g, &e);
+	if (g->s->query)
+		e.coord[g->s->query->id] = i;
+	if (g->m->head)
+		e.coord[g->m->head->id] = g->first_head;
+	v = gpu_value(g, &e, x);
+	return v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
+}
+
+/* Least and greatest value of a bound over the block's positions [i0, i1]. */
+static void bound_range(gpu_cx *g, const expr *x, X i0, X i1, X lo, X hi, X *least, X *most)
+{
+	int dir = direction(g, x);
+
+	if (dir == 2) {
+		*least = lo;
+		*most = hi;
+		return;
+	}
+	*least = bound_at(g, x, dir < 0 ? i1 : i0);
+	*most = bound_at(g, x, dir < 0 ? i0 : i1);
+}
+
+/* Union and intersection for one axis, clipped to [0, length). */
+static void block_window(gpu_cx *g, const sema_axis *key, int n, X i0, X i1)
+{
+	const sema_window *w = &key->window;
+	X zero = i32(g, 0), last = sub(g, length_of(g, key), i32(g, 1));
+	X low = zero, full_low = zero, high = last, full_high = last;
+
+	if (w->first)
+		bound_range(g, w->first, i0, i1, zero, last, &low, &full_low);
+	if (w->last)
+		bound_range(g, w->last, i0, i1, zero, last, &full_high, &high);
+	g->low[n] = keep(g, "low", max_(g, zero, low));
+	g->high[n] = keep(g, "high", min_(g, last, high));
+	g->full_low[n] = keep(g, "full_low", max_(g, zero, full_low));
+	g->full_high[n] = keep(g, "full_high", min_(g, last, full_high));
+}
+
+/* First and last key of each row as row vectors; a missing bound is the axis' end. */
+static void row_window(gpu_cx *g, const sema_axis *key, tile_frag **first, tile_frag **last)
+{
+	const sema_window *w = &key->window;
+	gpu_env e;
+	X v;
+
+	gpu_env_init(g, &e);
+	if (g->s->query)
+		e.coord[g->s->query->id] = tx_frag(g->p, g->row_i);
+	if (g->m->head)
+		e.coord[g->m->head->id] = tx_frag(g->p, g->row_h);
+	*first = tile_register(g->p, w->at, "first", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
+	*last = tile_register(g->p, w->at, "last", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
+	v = w->first ? gpu_value(g, &e, w->first) : i32(g, 0);
+	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
+	tile_map(g->p, w->at, tile_whole(*first), max_(g, v, i32(g, 0)));
+	v = w->last ? gpu_value(g, &e, w->last) : sub(g, length_of(g, key), i32(g, 1));
+	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
+	tile_map(g->p, w->at, tile_whole(*last), min_(g, v, sub(g, length_of(g, key), i32(g, 1))));
+}
+
+void gpu_windows(gpu_cx *g)
+{
+	X end = min_(g, add(g, g->row0, i32(g, g->plan->rows)), g->rows_total);
+	X i0 = keep(g, "i0", tx_2(g->p, TX_DIV, g->row0, g->heads));
+	X i1 = keep(g, "i1", tx_2(g->p, TX_DIV, sub(g, end, i32(g, 1)), g->heads));
+
+	row_window(g, g->m->inner, &g->row_first, &g->row_last);
+	block_window(g, g->m->inner, 0, i0, i1);
+	for (int o = 0; o < g->m->outers; o++) {
+		row_window(g, g->m->outer[o], &g->outer_first[o], &g->outer_last[o]);
+		block_window(g, g->m->outer[o], 1 + o, i0, i1);
+	}
+}
