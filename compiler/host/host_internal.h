@@ -251,7 +251,9 @@ void ht_call_tile(host_cx *h, V args, V coord, V packed, V scratch, V lanes);
 void hr_define_rows(host_cx *h);
 /* Offset of the packed operand in the `packed` array: B, V, bad-key flags, then outer streams. */
 enum { HOST_PACKED_B, HOST_PACKED_V, HOST_PACKED_BAD, HOST_PACKED_STREAM };
-/* Factor of A and c: the scale of a linear score, with log2(e) when the weights are a softmax. */
-double hr_scale(const row_form *m);
+/* A linear score's scale is applied to the f32 product, where it costs nothing, so that A = q stays
+ * exact in bf16; a scale that is not positive goes into A and c instead. */
+double hr_a_scale(const row_form *m);
+double hr_score_scale(const row_form *m);
 /* lane_coord slots */
 enum { HOST_LANE_I, HOST_LANE_H, HOST_LANE_OUTER };

@@ -17,11 +17,22 @@ typedef struct {
 	V heads; /* h1 - h0 */
 } rows_state;
 
-double hr_scale(const row_form *m)
+/* Scale of a linear score, in log2 units when the weights are a softmax. */
+static double linear_scale(const row_form *m)
 {
 	if (!m->f_linear)
 		return 1;
 	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
+}
+
+double hr_a_scale(const row_form *m)
+{
+	return linear_scale(m) > 0 ? 1 : linear_scale(m);
+}
+
+double hr_score_scale(const row_form *m)
+{
+	return linear_scale(m) > 0 ? linear_scale(m) : 1;
 }
 
 static V lane_slot(host_cx *h, rows_state *r, int64_t offset, V lane)
@@ -74,7 +85,7 @@ static void a_vector(host_env *e, V base, int valid, void *user)
 	a_state *st = user;
 	host_cx *h = e->h;
 	V x = hv_float(e, st->a), at = LLVMBuildAdd(h->b, base, hb_i64(h, st->offset), "");
-	double scale = hr_scale(h->m);
+	double scale = hr_a_scale(h->m);
 
 	(void)valid;
 	if (scale != 1)
@@ -146,8 +157,8 @@ static void append_c(host_cx *h, rows_state *r, host_env *e, V lane)
 	for (int s = 0; s < h->lay.streams; s++)
 		scalar.stream_at[s] = e->stream_at[s];
 	c = hv_float(&scalar, h->m->c);
-	if (hr_scale(h->m) != 1)
-		c = LLVMBuildFMul(h->b, c, hb_f32(h, hr_scale(h->m)), "");
+	if (hr_a_scale(h->m) != 1)
+		c = LLVMBuildFMul(h->b, c, hb_f32(h, hr_a_scale(h->m)), "");
 	hb_store(h, c, lane_slot(h, r, h->scr.c, lane), 4);
 	hv_env_free(&scalar);
 }
@@ -385,7 +396,7 @@ static void finish_row(host_cx *h, rows_state *r, V i, V head)
 	inverse = LLVMBuildFDiv(h->b, keep ? keep : hb_f32(h, 1), l, "");
 	inverse = hb_select(h, hb_fcmp(h, LLVMRealOEQ, l, hb_f32(h, 0)), hb_f32(h, 0), inverse);
 	if (!h->m->normalised)
-		inverse = hb_f32(h, 1);
+		inverse = hb_f32(h, hr_score_scale(h->m));
 	for (int o = 0; o < h->m->outputs; o++) {
 		const sema_tensor *t = h->m->output[o].tensor;
 		hb_if wanted;

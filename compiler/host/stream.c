@@ -1,5 +1,5 @@
-/* stream.c: operand streams of the row form (model/stream.c) as code: computed for one position into f32 memory,
- * and the loop over the features of an axis that all packing shares. */
+/* stream.c: operand streams of the row form (model/stream.c) as code: computed for one position
+ * into f32 memory, and the loop over the features of an axis that all packing shares. */
 #include "host/host_internal.h"
 
 int hs_find(const host_layout *l, const expr *e)

@@ -9,8 +9,8 @@
  *       S = f(S), -inf outside window and mask; m' = max(m, S); P = 2^(S - m'); l, O rescaled; O +=
  * V P transpose O; merge lanes into rows with O scaled by Gv of the lane's outer position
  *
- * All scores are in log2 units. A lane sees keys [first, last]; only blocks that reach outside some
- * lane's range test each key, and without masks only their edge keys. */
+ * Scores are in units of the product, m in log2 units. A lane sees keys [first, last]; only blocks
+ * that reach outside some lane's range test each key, and without masks only their edge keys. */
 #include "host/host_internal.h"
 
 typedef struct {
@@ -237,6 +237,11 @@ static void scores(host_cx *h, tile_state *t, V *edge_end, V *edge_begin)
 
 /* --- weights --- */
 
+static V score_scale(host_cx *h)
+{
+	return hb_const_splat(h, hb_f32(h, hr_score_scale(h->m)), h->lay.w);
+}
+
 /* m' = max(m, block); O and l scaled by 2^(m - m'). Returns the finite offset to subtract. */
 static void rescale(host_cx *h, tile_state *t, V *offset)
 {
@@ -247,8 +252,11 @@ static void rescale(host_cx *h, tile_state *t, V *offset)
 	hb_loop e;
 
 	for (int v = 0; v < l->nv; v++) {
-		V old = hb_get(h, h->vf, t->m[v]), top = hb_get(h, h->vf, t->block_max[v]), is_new;
-		V m = hb_select(h, hb_fcmp(h, LLVMRealOGT, top, old), top, old);
+		V old = hb_get(h, h->vf, t->m[v]), top = hb_get(h, h->vf, t->block_max[v]), m,
+		  is_new;
+
+		top = LLVMBuildFMul(h->b, top, score_scale(h), "");
+		m = hb_select(h, hb_fcmp(h, LLVMRealOGT, top, old), top, old);
 
 		is_new = hb_fcmp(h, LLVMRealUNE, m, old);
 		is_new = hb_intrinsic(h, "llvm.vector.reduce.or", &over, 1, &is_new, 1);
@@ -278,7 +286,7 @@ static V weight(host_cx *h, tile_state *t, V at, int v, V *offset)
 
 	if (!h->m->normalised)
 		return s;
-	p = hm_exp2_neg(h, LLVMBuildFSub(h->b, s, offset[v], ""));
+	p = hm_exp2_neg(h, hb_fma(h, s, score_scale(h), LLVMBuildFNeg(h->b, offset[v], "")));
 	LLVMBuildStore(h->b, LLVMBuildFAdd(h->b, hb_get(h, h->vf, t->l[v]), p, ""), t->l[v]);
 	return p;
 }

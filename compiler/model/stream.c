@@ -1,7 +1,8 @@
 /* stream.c: operand streams of a row form.
  * in:  A, Gv and c
- * out: every maximal subexpression along features that the row alone, or one outer position alone, decides, so that
- *      a backend pays for rope, normalisation, dtype conversion and odd strides once per position, not per pair. */
+ * out: every maximal subexpression along features that the row alone, or one outer position alone,
+ * decides, so that a backend pays for rope, normalisation, dtype conversion and odd strides once
+ * per position, not per pair. */
 #include "model/model.h"
 
 enum { ON_ROW = 1, ON_OUTER = 2 /* << position */, ON_FEATURE = 1 << 8, WORTH = 1 << 9 };
@@ -73,8 +74,8 @@ static bool collect(const row_form *m, model_streams *s, const expr *x, const se
 	expr *const *kid;
 	int kids;
 
-	if (x->op == EXPR_REDUCE && x->reduce.axes == 1 && x->reduce.axis[0]->kind == AXIS_FEATURE &&
-		!(bits & ON_FEATURE))
+	if (x->op == EXPR_REDUCE && x->reduce.axes == 1 &&
+		x->reduce.axis[0]->kind == AXIS_FEATURE && !(bits & ON_FEATURE))
 		return collect(m, s, x->reduce.body, x->reduce.axis[0]);
 	if ((bits & ON_FEATURE) && (bits & WORTH) && (positions & (positions - 1)) == 0)
 		return add(m, s, x, d, bits);
