@@ -257,6 +257,8 @@ static bool report_statement(const situation *s)
 		loc behind = {t->at.end, t->at.end};
 
 		diag_error(cx->d, behind, "expected '=' after %s", s->found);
+		if (cx->in_schedule && t[1].kind == TOK_DEFINED)
+			diag_hint(cx->d, "only 'tile' and 'resident' take an axis");
 	}
 	return true;
 }

@@ -8,15 +8,18 @@
  *   report.c    messages about syntax: what was expected instead
  *   parse.c     ast_parse
  *
- * The language has no statement separator, so the parser must see where a definition begins: a name that is followed
- * by "=", or by "[names] =", is a DEFINED token, any other is a NAME. That needs more than one token ahead, which is
- * why the tokens are collected before the parser runs; it also makes recovery a search in an array. */
+ * The language has no statement separator, so the parser must see where a definition begins: a name
+ * that is followed by "=", or by "[names] =", is a DEFINED token, any other is a NAME. That needs
+ * more than one token ahead, which is why the tokens are collected before the parser runs; it also
+ * makes recovery a search in an array. */
 #pragma once
 #include "ast/ast_build.h"
 
-#define SYNTAX_NAME_MAX 128   /* bytes of a name                                                    */
-#define SYNTAX_NUMBER_MAX 64  /* characters of a number                                             */
-#define SYNTAX_STACK_MAX 4000 /* entries of the parser's stack; input that needs more is an error   */
+#define SYNTAX_NAME_MAX 128 /* bytes of a name */
+#define SYNTAX_NUMBER_MAX                                                                          \
+	64 /* characters of a number                                             */
+#define SYNTAX_STACK_MAX                                                                           \
+	4000 /* entries of the parser's stack; input that needs more is an error   */
 
 /* Kinds that the scanner makes and the parser never sees. */
 enum {
@@ -33,8 +36,8 @@ typedef struct {
 
 typedef struct {
 	loc at;
-	uint8_t kind; /* TOK_... as the parser gets it                  */
-	bool first;   /* first token on its line                        */
+	uint8_t kind;  /* TOK_... as the parser gets it                  */
+	bool first;    /* first token on its line                        */
 	bool misspelt; /* a name that was taken for the keyword near it */
 } token;
 
@@ -105,9 +108,9 @@ typedef struct {
 	int queue[2];     /* kinds to insert before `next`; TOK_END: none */
 	int synced;       /* where recovery went on last */
 	sync_level synced_level;
-	int resume;       /* recovery goes on no earlier than here */
-	int quiet;        /* an error at this token is a consequence of one that was reported */
-	int unclosed;     /* the token before which a missing "}" was reported */
+	int resume;   /* recovery goes on no earlier than here */
+	int quiet;    /* an error at this token is a consequence of one that was reported */
+	int unclosed; /* the token before which a missing "}" was reported */
 } syntax;
 
 /* --- tokens.c --- */
@@ -135,7 +138,8 @@ void problem_report(const syntax *cx, const problem *p);
 
 /* --- report.c --- */
 
-/* The parser cannot go on at the current token; bit k of `expected` is set when token kind k could come. */
+/* The parser cannot go on at the current token; bit k of `expected` is set when token kind k could
+ * come. */
 void syntax_report(syntax *cx, uint64_t expected);
 /* The parser's stack is full. */
 void syntax_report_depth(syntax *cx);

@@ -6,7 +6,8 @@
  *   ast_print.c                 ast_file -> canonical text (trikl fmt)
  *   ast_dump.c                  ast_file -> tree with locations (--emit ast)
  *
- * Names are interned per compilation in the arena: equal names may be different pointers, compare with strcmp. */
+ * Names are interned per compilation in the arena: equal names may be different pointers, compare
+ * with strcmp. */
 #pragma once
 #include "support/arena.h"
 #include "support/diag.h"
@@ -73,9 +74,9 @@ typedef struct {
 
 struct ast_expr {
 	ast_kind kind;
-	loc at;       /* the whole expression                              */
-	int depth;    /* 1 + deepest child                                 */
-	bool parens;  /* written in parentheses (kept by no printer: fmt adds the ones needed) */
+	loc at;      /* the whole expression                              */
+	int depth;   /* 1 + deepest child                                 */
+	bool parens; /* written in parentheses (kept by no printer: fmt adds the ones needed) */
 	union {
 		int64_t integer;
 		struct {
@@ -108,7 +109,7 @@ struct ast_expr {
 /* name : type[dims] */
 typedef struct {
 	ast_name name;
-	ast_name type; /* "bf16" ... or the name of a const */
+	ast_name type;  /* "bf16" ... or the name of a const */
 	ast_exprs dims; /* names, or constant expressions; count 0 for a scalar tensor: f32[] */
 	loc at;
 } ast_tensor;
@@ -126,7 +127,7 @@ typedef enum {
 typedef struct {
 	ast_stmt_kind kind;
 	loc at;
-	bool joined; /* written after a comma in the same const/param list as the statement before */
+	bool joined; /* behind a comma in the list of the const or param before */
 	union {
 		struct {
 			ast_name name;
@@ -153,7 +154,7 @@ typedef struct {
 	};
 } ast_stmt;
 
-/* One setting of a schedule block: `rows = 128`, `tile k = 64`, `specialize W1`, `overlap = pingpong`. */
+/* One setting of a schedule block: `rows = 128`, `tile k = 64`, `specialize W1`. */
 typedef struct {
 	ast_name key;
 	ast_name subject; /* text NULL when absent; the k of `tile k` */
@@ -189,8 +190,8 @@ typedef struct {
 
 /* A comment, kept so that fmt can put it back. */
 typedef struct {
-	loc at;          /* from '#' to the end of the line, newline excluded */
-	bool own_line;   /* nothing but blanks before it */
+	loc at;        /* from '#' to the end of the line, newline excluded */
+	bool own_line; /* nothing but blanks before it */
 } ast_comment;
 
 typedef struct {
@@ -210,8 +211,8 @@ typedef struct {
 
 /* grammar/parse.c */
 
-/* Parses the whole source. Reports to `d`; returns a file with what could be read (never NULL), which later
- * stages use only when diag_error_count(d) is zero. */
+/* Parses the whole source. Reports to `d`; returns a file with what could be read (never NULL),
+ * which later stages use only when diag_error_count(d) is zero. */
 ast_file *ast_parse(arena *a, const source *src, diags *d);
 
 /* ast_expr_print.c */
@@ -223,8 +224,8 @@ const char *ast_op_text(ast_op op);
 
 /* ast_print.c */
 
-/* Canonical text with comments kept in place: ast_print(parse(ast_print(f))) == ast_print(f). Requires a file
- * that was parsed from `src` without errors. */
+/* Canonical text with comments kept in place: ast_print(parse(ast_print(f))) == ast_print(f).
+ * Requires a file that was parsed from `src` without errors. */
 void ast_print(const ast_file *f, const source *src, text *out);
 
 /* ast_dump.c */

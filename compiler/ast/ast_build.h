@@ -1,5 +1,6 @@
-/* ast_build.h: the builder calls of the parser's actions, one for each construct. They check what the grammar
- * cannot (depth of nesting, binders that are names) and report to the builder's diagnostics. */
+/* ast_build.h: the builder calls of the parser's actions, one for each construct. They check what
+ * the grammar cannot (depth of nesting, binders that are names) and report to the builder's
+ * diagnostics. */
 #pragma once
 #include "ast/ast.h"
 
@@ -25,11 +26,13 @@ void ast_builder_init(ast_builder *b, arena *a, diags *d);
 /* The name in interned form. */
 ast_name ast_name_make(ast_builder *b, loc at, const char *s, size_t len);
 
-/* Blocks: begin makes the block that what follows goes to, end completes it; `open` is the place of its "{", `arrow` of "->". The
- * name of a spec is known to the parser only at its end; a lost header leaves the names zero. */
+/* Blocks: begin makes the block that what follows goes to, end completes it; `open` is the place of
+ * its "{", `arrow` of "->". The name of a spec is known to the parser only at its end; a lost
+ * header leaves the names zero. */
 void ast_spec_begin(ast_builder *b, loc at);
 void ast_spec_end(ast_builder *b, loc at, ast_name name, loc arrow, loc open);
-void ast_tensor_add(ast_builder *b, loc at, bool output, ast_name name, ast_name type, ast_exprs dims);
+void ast_tensor_add(
+	ast_builder *b, loc at, bool output, ast_name name, ast_name type, ast_exprs dims);
 void ast_schedule_begin(ast_builder *b, loc at, ast_name spec, ast_name target);
 void ast_schedule_end(ast_builder *b, loc at, loc open);
 
@@ -38,8 +41,8 @@ void ast_const_add(ast_builder *b, loc at, ast_name name, ast_expr *value, bool 
 void ast_param_add(ast_builder *b, loc at, ast_name name, ast_expr *value, bool joined);
 void ast_group_add(ast_builder *b, loc at, ast_name group, ast_name of);
 void ast_index_add(ast_builder *b, loc at, ast_names names, ast_expr *extent);
-void ast_window_add(
-	ast_builder *b, loc at, ast_name index, bool low_open, ast_expr *low, ast_expr *high, bool high_open);
+void ast_window_add(ast_builder *b, loc at, ast_name index, bool low_open, ast_expr *low,
+	ast_expr *high, bool high_open);
 void ast_mask_add(ast_builder *b, loc at, ast_expr *predicate);
 void ast_define_add(ast_builder *b, loc at, ast_name name, ast_names params, ast_expr *value);
 /* A setting of the open schedule; value NULL for specialize. */

@@ -24,9 +24,9 @@ size_t arena_used(const arena *a);
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (size_t)(n)))
 
-/* A growable array of pointers (or any T) in an arena: ARENA_PUSH(a, vec, item) where vec is a struct with
- * fields `item`, `count`, `cap`. Old storage is abandoned to the arena when it grows. */
+/* A growable array of pointers (or any T) in an arena: ARENA_PUSH(a, vec, item) where vec is a
+ * struct with fields `item`, `count`, `cap`. Growing leaves the old storage to the arena. */
 void *arena_grow(arena *a, void *items, size_t elem, int count, int *cap);
 #define ARENA_PUSH(a, v, x)                                                                        \
 	((v)->item = arena_grow((a), (v)->item, sizeof *(v)->item, (v)->count, &(v)->cap),         \
-	 (v)->item[(v)->count++] = (x))
+		(v)->item[(v)->count++] = (x))

@@ -1,8 +1,9 @@
 /* diag.h: source text, locations and diagnostics.
  *
- * A `loc` is a half-open byte range in the one source of a compilation. Diagnostics are collected (never printed
- * by a stage) and shown at the end as clang shows them, or as JSON. A stage reports and goes on with a poison
- * value; the driver stops between stages when diag_error_count() is not zero. ice() is for our own bugs only. */
+ * A `loc` is a half-open byte range in the one source of a compilation. Diagnostics are collected
+ * (never printed by a stage) and shown at the end as clang shows them, or as JSON. A stage reports
+ * and goes on with a poison value; the driver stops between stages when diag_error_count() is not
+ * zero. ice() is for our own bugs only. */
 #pragma once
 #include "support/arena.h"
 #include "support/text.h"
@@ -41,9 +42,10 @@ typedef struct {
 		int count, cap;
 	} list;
 	int errors, warnings; /* all of them, kept in the list or not */
-	int error_limit; /* further errors are counted, not stored; 0 means 20 */
+	int error_limit;      /* further errors are counted, not stored; 0 means 20 */
 	bool warnings_are_errors;
-	bool dropped; /* the newest message is past its limit: its notes and hints are dropped too */
+	bool dropped; /* the newest message is past its limit: its notes and hints are dropped too
+		       */
 	int notes;    /* of the newest message */
 } diags;
 
@@ -51,7 +53,9 @@ typedef enum { DIAG_TEXT, DIAG_TEXT_COLOR, DIAG_JSON } diag_format;
 
 /* source.c */
 
-#define SOURCE_MAX ((size_t)1 << 20) /* bytes; ast_parse refuses a longer source, its lines are not indexed */
+#define SOURCE_MAX                                                                                 \
+	((size_t)1 << 20) /* bytes; ast_parse refuses a longer source, its lines are not indexed   \
+			   */
 
 /* Wraps `len` bytes (borrowed, must outlive the source) and indexes its lines. */
 source *source_create(arena *a, const char *name, const char *bytes, size_t len);
@@ -83,8 +87,8 @@ void diags_print(const diags *d, diag_format format, text *out);
 
 /* ice.c */
 
-/* Our bug. Calls the handler that the current thread has installed (the library longjmps out of it and returns
- * TKL_ERROR_INTERNAL); without one prints file:line and aborts. */
+/* Our bug. Calls the handler that the current thread has installed (the library longjmps out of it
+ * and returns TKL_ERROR_INTERNAL); without one prints file:line and aborts. */
 typedef void (*ice_handler)(void *user, const char *message);
 void ice_set_handler(ice_handler h, void *user); /* thread-local; NULL removes */
 _Noreturn void ice_at(const char *file, int line, const char *fmt, ...)
