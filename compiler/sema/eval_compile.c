@@ -61,8 +61,11 @@ static void reserve_values(compiler *c, eval_cell *cell, size_t n)
 /* The coordinates in `set`, youngest first: axes are numbered rows, query, keys, features. */
 static void set_deps(compiler *c, eval_cell *cell, const uint64_t *set)
 {
-	int *dep = ARENA_ARRAY(c->program->arena, int, c->spec->axis.count);
+	int most = 0, *dep;
 
+	for (int w = 0; w < READ_WORDS; w++)
+		most += __builtin_popcountll(set[w]);
+	dep = ARENA_ARRAY(c->program->arena, int, most + 1);
 	for (int a = c->spec->axis.count - 1; a >= 0; a--) {
 		const sema_axis *axis = c->spec->axis.item[a];
 
