@@ -137,7 +137,7 @@ void gpu_operands(gpu_cx *g)
 	if (g->m->c)
 		g->c = tile_register(g->p, g->m->c->at, "c", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
 	g->score = tile_register(g->p, at, "s", LAYOUT_ACC, TILE_F32, pl->rows, pl->key_tile);
-	g->score->what = "scores of one key tile, in log2 units";
+	g->score->what = "scores of one key tile";
 	if (pl->e_total) {
 		g->weight = tile_register(
 			g->p, at, "w", LAYOUT_OPA, pl->operand, pl->rows, pl->key_tile);
