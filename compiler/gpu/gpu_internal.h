@@ -40,7 +40,6 @@ typedef struct {
 	tile_buffer *b, *v;
 	tile_frag
 		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
-	bool scaled[MODEL_MAX_STREAMS];     /* the score's scale is folded into this row stream */
 	tile_frag *gv[MODEL_MAX_OUTPUTS];
 	tile_frag *a[MODEL_MAX_SEGMENTS]; /* OPA; a row stream itself where A is one */
 	tile_frag *c, *score, *weight, *sum,
@@ -63,9 +62,10 @@ void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
 void gpu_load_block(gpu_cx *g, X key0, X slot);
 void gpu_build_a(gpu_cx *g);  /* A and c at g->outer */
 void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
-/* Factor of the scores: the scale of a linear score, with log2(e) when the weights are a softmax.
- */
-double gpu_scale(const row_form *m);
+/* A linear score's scale is applied to the f32 scores, so that A = q stays exact; a scale that is
+ * not positive goes into A and c instead. Softmax scores are in log2 units after it. */
+double gpu_a_scale(const row_form *m);
+double gpu_score_scale(const row_form *m);
 /* --- score.c --- */
 void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
 void gpu_scores(gpu_cx *g, X key0); /* s = f(S + c), hidden where a row does not see the key */

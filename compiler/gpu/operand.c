@@ -24,11 +24,21 @@ static int pad16(int64_t x)
 	return (int)((x + 15) / 16 * 16);
 }
 
-double gpu_scale(const row_form *m)
+static double linear_scale(const row_form *m)
 {
 	if (!m->f_linear)
 		return 1;
 	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
+}
+
+double gpu_a_scale(const row_form *m)
+{
+	return linear_scale(m) > 0 ? 1 : linear_scale(m);
+}
+
+double gpu_score_scale(const row_form *m)
+{
+	return linear_scale(m) > 0 ? linear_scale(m) : 1;
 }
 
 /* A product of streams and nothing else. */
@@ -37,41 +47,6 @@ static bool is_product(const gpu_plan *p, const expr *x)
 	if (model_stream_find(&p->streams, x) >= 0)
 		return true;
 	return x->op == EXPR_MUL && is_product(p, x->arg[0]) && is_product(p, x->arg[1]);
-}
-
-static int count_stream(const gpu_plan *p, const expr *x, int s)
-{
-	int here = model_stream_find(&p->streams, x);
-
-	if (here >= 0)
-		return here == s;
-	return x->op == EXPR_MUL ? count_stream(p, x->arg[0], s) + count_stream(p, x->arg[1], s)
-				 : 0;
-}
-
-/* Marks the row stream of a pure product that takes the scale, if A is one for every segment. */
-static void choose_scaled(gpu_cx *g)
-{
-	const row_form *m = g->m;
-
-	for (int seg = 0; seg < m->segments; seg++)
-		for (int s = 0; s < g->plan->streams.count; s++)
-			if (g->plan->streams.item[s].outer < 0 &&
-				is_product(g->plan, m->segment[seg].a) &&
-				count_stream(g->plan, m->segment[seg].a, s) == 1) {
-				g->scaled[s] = true;
-				break;
-			}
-}
-
-/* Whether some segment has `s` in a product without a scaled stream: then the product is scaled
- * itself. */
-static bool product_scaled(const gpu_cx *g, const expr *a)
-{
-	for (int s = 0; s < g->plan->streams.count; s++)
-		if (g->scaled[s] && count_stream(g->plan, a, s))
-			return true;
-	return false;
 }
 
 /* --- declarations --- */
@@ -108,7 +83,7 @@ static void declare_a(gpu_cx *g, int seg)
 	int s = model_stream_find(&g->plan->streams, a);
 
 	if (s >= 0 && g->stream[s] && g->plan->streams.item[s].outer < 0 &&
-		(g->scaled[s] || gpu_scale(g->m) == 1)) {
+		gpu_a_scale(g->m) == 1) {
 		g->a[seg] = g->stream[s];
 		return;
 	}
@@ -122,7 +97,6 @@ void gpu_operands(gpu_cx *g)
 	const gpu_plan *pl = g->plan;
 	loc at = g->s->at;
 
-	choose_scaled(g);
 	g->b = tile_shared(g->p, at, "keys", pl->operand, pl->slots, pl->resident, pl->d_pad);
 	g->b->what = "inner keys, one row a key";
 	if (pl->e_total) {
@@ -294,8 +268,6 @@ static void load_row_stream(gpu_cx *g, int s, tile_buffer *stage)
 		e.coord[g->m->head->id] = add(g, g->first_head, tx_2(g->p, TX_MOD, row, g->heads));
 	e.coord[st->d->id] = tx_2(g->p, TX_MIN, d, i32(g, st->d->extent - 1));
 	v = gpu_float(g, &e, st->e);
-	if (g->scaled[s] && gpu_scale(g->m) != 1)
-		v = mul(g, v, tx_f32(g->p, gpu_scale(g->m)));
 	v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, st->d->extent)), v, tx_f32(g->p, 0));
 	tile_fill(g->p, st->e->at,
 		tile_part(stage, NULL, NULL, NULL, g->plan->rows, g->stream[s]->cols),
@@ -370,14 +342,13 @@ static X packed_product(gpu_cx *g, const expr *x)
 static void build_segment(gpu_cx *g, int seg)
 {
 	const model_segment *sg = &g->m->segment[seg];
-	bool scaled = product_scaled(g, sg->a) || gpu_scale(g->m) == 1;
 	gpu_env e;
 	X v, d = tx_leaf(g->p, TX_COL);
 
 	if (g->a[seg] && model_stream_find(&g->plan->streams, sg->a) >= 0 &&
 		g->a[seg] == g->stream[model_stream_find(&g->plan->streams, sg->a)])
 		return;
-	if (is_product(g->plan, sg->a) && scaled) {
+	if (is_product(g->plan, sg->a) && gpu_a_scale(g->m) == 1) {
 		tile_map(g->p, sg->a->at, tile_whole(g->a[seg]), packed_product(g, sg->a));
 		return;
 	}
@@ -387,8 +358,8 @@ static void build_segment(gpu_cx *g, int seg)
 		if (g->stream[s] && g->plan->streams.item[s].d == sg->d)
 			e.stream[s] = tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->stream[s]));
 	v = gpu_float(g, &e, sg->a);
-	if (gpu_scale(g->m) != 1)
-		v = mul(g, v, tx_f32(g->p, gpu_scale(g->m)));
+	if (gpu_a_scale(g->m) != 1)
+		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g->m)));
 	if (sg->d->extent % 16)
 		v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, sg->d->extent)), v,
 			tx_f32(g->p, 0));
@@ -438,7 +409,7 @@ void gpu_build_a(gpu_cx *g)
 	row_env(g, &e);
 	build_sums(g, &e, g->m->c);
 	tile_map(g->p, g->m->c->at, tile_whole(g->c),
-		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, gpu_scale(g->m))));
+		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, gpu_a_scale(g->m))));
 }
 
 /* O[:, output] += Gv(outer) * W[:, output], then W = 0. */

@@ -1,7 +1,6 @@
 /* score.c: scores of one key tile, their weights, and the products around them.
- * Scores are in log2 units. A row's weights are 2^(s - m) with m the largest score it has seen;
- * when any row of a warp finds a larger one, that warp rescales l, O and W. Keys that a row does
- * not see have score -inf. */
+ * A row's weights are 2^(scale * s - m) with m the largest scale * s it has seen; when any row of a
+ * warp finds a larger one, that warp rescales l, O and W. Keys that a row does not see score -inf. */
 #include "gpu/gpu_internal.h"
 #include <math.h>
 
@@ -206,15 +205,20 @@ void gpu_weights(gpu_cx *g)
 		return;
 	top = tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	alpha = tile_register(g->p, at, "alpha", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
-	tile_map(g->p, at, tile_whole(top), frag(g, g->m_max));
+	tile_map(g->p, at, tile_whole(top), tx_f32(g->p, -INFINITY));
 	tile_reduce(g->p, at, top, WORD_MAX, tile_whole(g->score));
 	tile_quad(g->p, at, top, WORD_MAX);
+	tile_map(g->p, at, tile_whole(top),
+		op2(g, TX_MAX, frag(g, g->m_max),
+			op2(g, TX_MUL, frag(g, top), tx_f32(g->p, gpu_score_scale(g->m)))));
 	rescale(g, top, alpha);
 	/* a row that has seen nothing subtracts 0, so that 2^(-inf) is 0 and not NaN */
 	m = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, g->m_max), tx_f32(g->p, -INFINITY)),
 		tx_f32(g->p, 0), frag(g, g->m_max));
-	tile_map(g->p, at, tile_whole(alpha), m);
+	tile_map(g->p, at, tile_whole(alpha), tx_1(g->p, TX_NEG, m));
 	tile_map(g->p, at, tile_whole(g->score),
-		tx_1(g->p, TX_EX2, op2(g, TX_SUB, frag(g, g->score), frag(g, alpha))));
+		tx_1(g->p, TX_EX2,
+			tx_3(g->p, TX_FMA, frag(g, g->score), tx_f32(g->p, gpu_score_scale(g->m)),
+				frag(g, alpha))));
 	tile_reduce(g->p, at, g->l_sum, WORD_SUM, tile_whole(g->score));
 }

@@ -1,16 +1,18 @@
 /* tile.c: one tile of lanes against the keys that any of its lanes sees. Defines
  *   tile(args, coord, packed, scratch, lanes)
- * in:  lane coordinates, visible ranges and A rows in scratch, lanes beyond `lanes` are copies of
- * lane 0 out: each lane's partial result merged into its row's accumulator (m, l, O)
+ * in:  lane coordinates, visible ranges and A rows in scratch; lanes from `lanes` on copy lane 0
+ * out: each lane's partial result merged into its row's accumulator (m, l, O)
  *
  *   transpose A rows -> A[feature][lane]
  *   for each block of keys:
- *       S[key][lane] = B A + c               register-blocked product
- *       S = f(S), -inf outside window and mask; m' = max(m, S); P = 2^(S - m'); l, O rescaled; O +=
- * V P transpose O; merge lanes into rows with O scaled by Gv of the lane's outer position
+ *       S[key][lane] = B A + c             register-blocked product
+ *       S = f(S), -inf outside window and mask; m' = max(m, S)
+ *       P = 2^(S - m'); l, O rescaled; O += V P
+ *   transpose O; merge lanes into rows with O scaled by Gv of the lane's outer position
  *
- * Scores are in units of the product, m in log2 units. A lane sees keys [first, last]; only blocks
- * that reach outside some lane's range test each key, and without masks only their edge keys. */
+ * S is in the product's units, m and the exponents in log2 units (score_scale lies between). A lane
+ * sees keys [first, last]; only blocks that reach outside some lane's range test each key, and
+ * without masks only their edge keys. */
 #include "host/host_internal.h"
 
 typedef struct {
