@@ -1,17 +1,20 @@
 /* gpu.h: from row form to a tile program.
  *
- *   plan.c       row form + architecture + schedule -> sizes: rows, key tile, resident keys, slots,
- * warps value.c      checked expressions -> tile values window.c     rows of a block, their
- * windows, the block's union of them operand.c    shared tiles of keys and values, register tiles
- * of A and Gv score.c      f, window and mask; running maximum and sum; rescaling lower.c      the
- * loop nest and the epilogue: plan -> tile program
+ *   plan.c       row form + architecture + schedule -> rows, key tile, resident keys, slots, warps
+ *   value.c      checked expressions -> tile values
+ *   window.c     rows of a block, their windows, the block's union of them
+ *   operand.c    shared tiles of keys and values, register tiles of A and Gv
+ *   score.c      f, window and mask; running maximum and sum; rescaling
+ *   lower.c      the loop nest and the epilogue: plan -> tile program
  *
  * The program (all families):
  *   rows of a block = consecutive numbers of (query position, head of the group), heads fastest
- *   for each block of resident keys:  B and V tiles -> shared memory (copies overlap the block
- * before) for each outer tuple in the union of the rows' windows:  A = a(row, outer), c for each
- * key tile:  S = A B + c;  s = f(S), -inf outside;  P = 2^(s - m);  W += P V O += Gv(outer) * W
- * (order 1: W is O itself) O / l, R, residuals, stores; lse */
+ *   for each block of resident keys:
+ *     B and V tiles -> shared memory (copies overlap the block before)
+ *     for each outer tuple in the union of the rows' windows:  A = a(row, outer), c
+ *       for each key tile:  S = A B;  s = f(S + c), -inf outside;  P = 2^(s - m);  W += P V
+ *       O += Gv(outer) * W                           (order 1: W is O itself)
+ *   O / l, R, residuals, stores; lse */
 #pragma once
 #include "model/model.h"
 #include "tile/tile.h"

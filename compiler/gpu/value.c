@@ -1,9 +1,9 @@
 /* value.c: checked expressions -> tile values.
- * in:  an environment with the coordinates that are known at this point, as scalars or as
- * register-tile elements out: a tile value of type i32, i64, f32 or b1; elementary functions as
- * ex2, lg2 and polynomials, so that both emitters and the simulator compute the same Subscripts
- * that are not the plain coordinate of their own dimension are clamped to it: no address leaves its
- * tensor, whatever a spec computes. */
+ * in:  an environment with the coordinates known here, scalars or register-tile elements
+ * out: a tile value of type i32, i64, f32 or b1
+ * Elementary functions become ex2, lg2 and polynomials, so that both emitters and the simulator
+ * compute the same. Subscripts that are not the plain coordinate of their own dimension are
+ * clamped to it: no address leaves its tensor, whatever a spec computes. */
 #include "gpu/gpu_internal.h"
 #include <math.h>
 

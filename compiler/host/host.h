@@ -6,8 +6,8 @@
  *   table.c      what the launcher must know
  *   object.c     LLVM IR, object file and its header as text
  *   builder.c    small layer over the LLVM C API: loops, vectors, calls
- *   stream.c     operand streams: maximal subexpressions that one operand position decides, packed
- * ahead value.c      expr -> LLVM values (scalar, vectors along features, vectors along rows)
+ *   stream.c     operand streams, packed ahead
+ *   value.c      expr -> LLVM values (scalar, vectors along features, vectors along rows)
  *   math.c       exp2, log, tanh as vector polynomials; sin, cos, pow through libm in double
  *   micro.c      the register-blocked products: f32 FMA, bf16 dot, AMX tiles
  *   layout.c     sizes of vectors, tiles, packed operands, scratch

@@ -1,8 +1,8 @@
 /* pack.c: functions that copy key operands into the layouts of the products, and the windows.
- *   pack_outer<a>(args, coord, packed, from, to)   outer streams as f32 [position][extent_pad]
- *   pack_inner(args, coord, packed, from, to)      B in panels, V, one flag per key for non-finite
- * values key_range(args, coord, out, i0, i1, h0, h1)    lowest first and highest last of every key
- * axis Positions at or beyond the length are zeros. `packed` pointers address position 0, packed or
+ *   pack_outer<a>(args, coord, packed, from, to)  outer streams as f32 [position][extent_pad]
+ *   pack_inner(args, coord, packed, from, to)     B in panels, V, a flag per key: value not finite
+ *   key_range(args, coord, out, i0, i1, h0, h1)   lowest first, highest last of every key axis
+ * Positions at or beyond the length are zeros. `packed` pointers address position 0, packed or
  * not. */
 #include "host/host_internal.h"
 #include <stdio.h>

@@ -3,8 +3,9 @@
  * which computes every output for query positions [i0, i1) and heads [h0, h1) of one group.
  *
  *   for i, for h: row streams; windows of this row
- *       for each outer tuple: append a lane (its A row, c, coordinates, visible keys); a full tile
- * is computed finish the last tile; for each row: normalise, apply R, store outputs and lse
+ *       for each outer tuple: append a lane (its A row, c, coordinates, visible keys);
+ *           a full tile is computed at once
+ *   compute the last tile; for each row: normalise, apply R, store outputs and lse
  *
  * Lanes of one tile may belong to different rows and outer positions; nothing is wasted where a
  * window or the number of heads is not a multiple of the vector width. */

@@ -1,8 +1,9 @@
 /* value.c: checked expressions -> LLVM values.
  * in:  an environment that says which coordinates are scalars and which run along the vector
- * out: straight-line IR (loops only for sums over features); a value that no vector coordinate
- * reaches is computed once as a scalar and splat where it is used. Integers are i64 as scalars and
- * i32 in vectors, i64 where the range analysis cannot exclude overflow. */
+ * out: straight-line IR (loops only for sums over features)
+ * A value that no vector coordinate reaches is computed once as a scalar and splat where it is
+ * used. Integers are i64 as scalars and i32 in vectors, i64 where the range analysis cannot
+ * exclude overflow. */
 #include "host/host_internal.h"
 #include <math.h>
 #include <stdlib.h>
