@@ -13,6 +13,18 @@
 
 #define NAME_BYTES 64
 
+/* The sanitizers report signals better than we would. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 static struct {
 	char command[2048]; /* "# trikl run ...", one comment line */
 	const char *text;
@@ -126,7 +138,8 @@ void crash_install(int argc, char **argv)
 {
 	command_record(argc, argv);
 	ice_set_handler(on_ice, NULL);
-#if !defined(__SANITIZE_ADDRESS__)
+	if (SANITIZED)
+		return;
 	static const int signals[] = {SIGABRT, SIGFPE, SIGILL, SIGBUS, SIGSEGV};
 	static char stack[64 * 1024]; /* for a stack overflow; MINSIGSTKSZ may exceed 8 KiB with
 					 AVX-512 */
@@ -135,5 +148,4 @@ void crash_install(int argc, char **argv)
 	struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		sigaction(signals[i], &act, NULL);
-#endif
 }

@@ -59,7 +59,7 @@ static const option_row rows[] = {
 		VERB_BENCH, AT(min_time)},
 	{"target", 0, OPT_LIST, "--target T", "what to compile for (default: cpu, this machine)",
 		VERB_EXPLAIN | VERB_BUILD, AT(target)},
-	{"emit", 0, OPT_LIST, "--emit KIND,...", "ast, model, llvm, object (default: object)",
+	{"emit", 0, OPT_LIST, "--emit KIND,...", "ast, model, llvm, header, object (default)",
 		VERB_BUILD, AT(emit)},
 	{NULL, 'o', OPT_STRING, "-o DIR", "where the files go (default: .); - is standard output",
 		VERB_BUILD, AT(out)},

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum { EMIT_AST, EMIT_MODEL, EMIT_LLVM, EMIT_OBJECT } emit_kind;
+typedef enum { EMIT_AST, EMIT_MODEL, EMIT_LLVM, EMIT_OBJECT, EMIT_HEADER } emit_kind;
 
 static const struct {
 	const char *name, *ending;
@@ -13,6 +13,7 @@ static const struct {
 	[EMIT_MODEL] = {"model", "model"},
 	[EMIT_LLVM] = {"llvm", "ll"},
 	[EMIT_OBJECT] = {"object", "o"},
+	[EMIT_HEADER] = {"header", "h"},
 };
 #define KINDS ((int)(sizeof kinds / sizeof *kinds))
 
@@ -38,7 +39,7 @@ static cli_status kind_parse(const options *o, const char *word, bool *wanted)
 			return CLI_USAGE;
 		}
 	const char *near = diag_nearest(word, names, KINDS);
-	message_error(o, "--emit: '%s' is not ast, model, llvm or object%s%s%s", word,
+	message_error(o, "--emit: '%s' is not ast, model, llvm, object or header%s%s%s", word,
 		near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 	return CLI_USAGE;
 }
@@ -74,6 +75,8 @@ static bool make(unit *u, sema_spec *s, const row_form *m, emit_kind kind, text 
 		return host_emit_ir(m, &(host_options){0}, t, u->diags);
 	case EMIT_OBJECT:
 		return host_emit_object(m, &(host_options){0}, t, u->diags);
+	case EMIT_HEADER:
+		return host_emit_header(m, &(host_options){0}, t, u->diags);
 	}
 	return false;
 }
@@ -101,7 +104,8 @@ static cli_status build_spec(unit *u, sema_spec *s, const bool *wanted)
 	const row_form *m = NULL;
 	cli_status status = engine_inner(u->o, s, &inner);
 
-	if (status == CLI_OK && (wanted[EMIT_LLVM] || wanted[EMIT_OBJECT])) {
+	double start = clock_now();
+	if (status == CLI_OK && (wanted[EMIT_LLVM] || wanted[EMIT_OBJECT] || wanted[EMIT_HEADER])) {
 		m = model_choose(s, inner, u->diags);
 		status = unit_report(u);
 		u->diags->list.count = u->diags->warnings = 0;
@@ -111,9 +115,14 @@ static cli_status build_spec(unit *u, sema_spec *s, const bool *wanted)
 			status = CLI_INPUT;
 		}
 	}
+	engine e = {.model_ms = (clock_now() - start) * 1e3};
+	start = clock_now();
 	for (int k = 0; k < KINDS && status == CLI_OK; k++)
 		if (wanted[k])
 			status = emit(u, s, m, (emit_kind)k);
+	e.times.codegen_ms = (clock_now() - start) * 1e3; /* IR, passes and files together */
+	if (status == CLI_OK && u->o->time_report)
+		report_times(u, &e, 0, 0, 0);
 	return status;
 }
 
@@ -149,6 +158,8 @@ cli_status verb_build(const options *o)
 			o->operand.count, count);
 		status = CLI_USAGE;
 	}
+	if (!standard)
+		wanted[EMIT_HEADER] |= wanted[EMIT_OBJECT];
 	if (status == CLI_OK && o->out && !standard)
 		status = file_make_directory(o, o->out);
 	if (status != CLI_OK)

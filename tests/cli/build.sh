@@ -2,12 +2,12 @@
 . tests/cli/expect.bash
 
 expect 0 "" "$TRIKL" build tri.tkl --emit ast,model --emit llvm,object -o made/here
-[ "$(cd made/here && ls *.ast *.model *.ll *.o | tr '\n' ' ')" = "tri.ast tri.ll tri.model tri.o " ]
+[ "$(cd made/here && ls | tr '\n' ' ')" = "tri.ast tri.h tri.ll tri.model tri.o " ]
 holds made/here/tri.ll "define"
 [ "$(head -c 4 made/here/tri.o | tail -c 3)" = ELF ]
-for kind in ast model llvm object; do
+for kind in ast model llvm object header; do
 	"$TRIKL" build tri.tkl --emit $kind -o - >one
-	case $kind in llvm) file=tri.ll ;; object) file=tri.o ;; *) file=tri.$kind ;; esac
+	case $kind in llvm) file=tri.ll ;; object) file=tri.o ;; header) file=tri.h ;; *) file=tri.$kind ;; esac
 	cmp one made/here/$file
 done
 
