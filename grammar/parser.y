@@ -1,6 +1,7 @@
 /* parser.y: the grammar of Trikl. In: tokens from feed.c. Out: one ast builder call per action.
- * Rules are in the order of docs/language.md. A construct that fails is dropped by an `error` rule, which asks
- * feed.c for the next place to go on; messages are made in report.c from what the parser would have accepted. */
+ * Rules are in the order of docs/language.md. A construct that fails is dropped by an `error` rule,
+ * which asks feed.c for the next place to go on; messages are made in report.c from what the parser
+ * would have accepted. */
 %require "3.8"
 %language "c"
 %define api.pure full
@@ -252,7 +253,9 @@ setting_list
 	: DEFINED "=" expr                  { ast_setting_add(B, @$, $1, (ast_name){0}, $3, false); }
 	| TILE DEFINED "=" expr             { ast_setting_add(B, @$, $1, $2, $4, false); }
 	| SPECIALIZE NAME                   { ast_setting_add(B, @$, $1, $2, NULL, false); }
-	| setting_list "," DEFINED "=" expr { ast_setting_add(B, loc_join(@3, @5), $3, (ast_name){0}, $5, true); }
+	| setting_list "," DEFINED "=" expr
+	                                    { ast_setting_add(B, loc_join(@3, @5), $3, (ast_name){0}, $5,
+	                                                      true); }
 	| setting_list "," TILE DEFINED "=" expr
 	                                    { ast_setting_add(B, loc_join(@3, @6), $3, $4, $6, true); }
 	| setting_list "," SPECIALIZE NAME  { ast_setting_add(B, loc_join(@3, @4), $3, $4, NULL, true); }

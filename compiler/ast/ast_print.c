@@ -154,26 +154,20 @@ static void put_statement(printer *p, const char *s, size_t n)
 	size_t room = WIDTH - (size_t)p->out->indent * 4, start = 0, last = 0;
 	int rank = n > room ? best_rank(s, n) : -1, depth = 0;
 
-	for (size_t i = 1; rank >= 0 && i < n; i++) {
+	for (size_t i = 1; rank >= 0 && i <= n; i++) {
 		depth = depth_after(s[i - 1], depth);
-		if (break_rank(s, i, depth) == rank) {
-			size_t next = i + 1;
-			int inner = depth;
-
-			/* The piece up to the next place. */
-			while (next < n && break_rank(s, next,
-						   inner = depth_after(s[next - 1], inner)) != rank)
-				next++;
-			last = i;
-			if (next - start > room) {
-				text_putn(p->out, s + start, last - start);
-				p->out->indent += 2;
-				line_begin(p);
-				p->out->indent -= 2;
-				room = WIDTH - (size_t)p->out->indent * 4 - 8;
-				start = last + 1;
-			}
+		if (i < n && break_rank(s, i, depth) != rank)
+			continue;
+		/* The piece up to here does not fit behind the others: it begins a line. */
+		if (i - start > room && last > start) {
+			text_putn(p->out, s + start, last - start);
+			p->out->indent += 2;
+			line_begin(p);
+			p->out->indent -= 2;
+			start = last + 1;
+			room = WIDTH - (size_t)(p->out->indent + 2) * 4;
 		}
+		last = i;
 	}
 	text_putn(p->out, s + start, n - start);
 }

@@ -53,9 +53,8 @@ typedef enum { DIAG_TEXT, DIAG_TEXT_COLOR, DIAG_JSON } diag_format;
 
 /* source.c */
 
-#define SOURCE_MAX                                                                                 \
-	((size_t)1 << 20) /* bytes; ast_parse refuses a longer source, its lines are not indexed   \
-			   */
+/* In bytes: ast_parse refuses a longer source, and its lines are not indexed. */
+#define SOURCE_MAX ((size_t)1 << 20)
 
 /* Wraps `len` bytes (borrowed, must outlive the source) and indexes its lines. */
 source *source_create(arena *a, const char *name, const char *bytes, size_t len);

@@ -1,5 +1,4 @@
-/* text.h: a growable string with an indentation level. Every printer and emitter writes through it.
- */
+/* text.h: a growable string with an indentation level; every printer and emitter writes to it. */
 #pragma once
 #include <stdarg.h>
 #include <stddef.h>
