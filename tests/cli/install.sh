@@ -22,19 +22,34 @@ for library in "nm -D --defined-only moved/lib*/libtrikl.so" "nm -g --defined-on
 	holds names tkl_compile
 done
 
-# The launcher of prebuilt kernels needs nothing but itself; the header serves C++ too.
-cat >runtime.c <<'C'
-#include <trikl/cpu.h>
+# A kernel built ahead of time needs its object, its header and the runtime archive: no compiler, no LLVM.
+moved/bin/trikl build plain.tkl --emit object -o ahead
+cat >ahead.c <<'C'
+#include "ahead/plain.h"
 int main(void)
 {
-	rt_pool *p = rt_pool_create(2);
+	static float data[4][2 * 9 * 3 * 8]; /* B = 2, N = 9, H = 3, D = 8; attention to equal values gives the value */
+	int64_t length[] = {2, 9, 3}, stride[] = {9 * 3 * 8, 3 * 8, 8, 1};
+	void *tensor[] = {data[0], data[1], data[2], data[3]};
+	const int64_t *strides[] = {stride, stride, stride, stride};
+	rt_cpu_args args = {.data = tensor, .stride = strides, .length = length};
+	rt_pool *pool = rt_pool_create(2);
+	int wrong = 0;
 
-	rt_pool_destroy(p);
-	return !p || !rt_cpu_launch;
+	for (int n = 0; n < 432; n++) {
+		data[0][n] = data[1][n] = (float)(n % 7);
+		data[2][n] = 2;
+	}
+	wrong += !pool || !rt_cpu_launch(&plain_kernel, &args, pool);
+	for (int n = 0; n < 432; n++)
+		wrong += data[3][n] < 1.999f || data[3][n] > 2.001f;
+	rt_pool_destroy(pool);
+	return wrong != 0;
 }
 C
-cc -Wall -Werror -Wno-address -Imoved/include runtime.c moved/lib*/libtrikl-rt.a -pthread -lm -o runtime
-./runtime
+cc -Wall -Wextra -Wpedantic -Werror -Imoved/include ahead.c ahead/plain.o moved/lib*/libtrikl-rt.a -pthread -lm -o ahead_of_time
+./ahead_of_time
+# The header serves C++ too.
 echo '#include <trikl.h>' >header.cc
 c++ -Wall -Wextra -Wpedantic -Werror -Imoved/include -fsyntax-only header.cc
 
