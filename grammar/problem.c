@@ -31,6 +31,8 @@ static const struct {
 	{"/*", TOK_UNKNOWN, "a comment begins with '#' and ends with its line"},
 	{"\"", TOK_UNKNOWN, "there are no strings; names are written plainly"},
 	{"'", TOK_UNKNOWN, "there are no strings; names are written plainly"},
+	{".", TOK_UNKNOWN, "an element is written q[d]; a number begins with a digit"},
+	{"\\", TOK_UNKNOWN, "a statement may go on in the next line as it is"},
 	{"?", TOK_UNKNOWN, "write where(c, a, b) for 'c ? a : b'"},
 	{"@", TOK_STAR, "write sum(d) a[d] * b[d] for a product of vectors"},
 	{"\xc3\x97", TOK_STAR, "write '*'"},           /* multiplication sign    */
