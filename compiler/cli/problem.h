@@ -170,8 +170,8 @@ cli_status engine_inner(const options *o, const sema_spec *s, const sema_axis **
 
 typedef struct {
 	const tensor *out;
-	double error; /* largest |got - want| / scale */
-	double tolerance;
+	double error, tolerance; /* of the worst row */
+	double element_error, element_tolerance;
 	double got, want; /* at the worst element */
 	int64_t at[SEMA_MAX_RANK];
 	int64_t mismatched; /* elements where only one is finite, or the infinities differ */

@@ -129,7 +129,7 @@ static void say_speed(const outcome *r, text *out)
 static void say_worst(const comparison *c, text *out)
 {
 	const char *name = c->out->decl->name;
-	text_printf(out, "          worst element %s[", name);
+	text_printf(out, "                %s[", name);
 	for (int d = 0; d < c->out->decl->rank; d++)
 		text_printf(out, "%s%lld", d ? ", " : "", (long long)c->at[d]);
 	text_printf(out, "] is %.9g, the reference says %.9g", c->got, c->want);
@@ -159,9 +159,12 @@ static void say_check(const outcome *r, text *out)
 	text_put(out, ")\n");
 	for (int i = 0; i < outputs; i++) {
 		const comparison *c = &v->item[i];
-		text_printf(out, "          %-5s error %.2g, tolerance %.2g%s\n",
-			c->out->decl->name, c->error, c->tolerance,
-			c->passed ? "" : "  <-- too large");
+		text_printf(out, "          %-5s worst row %.2g (tolerance %.2g)",
+			c->out->decl->name, c->error, c->tolerance);
+		if (c->element_tolerance > c->tolerance)
+			text_printf(out, ", worst element %.2g (tolerance %.2g)", c->element_error,
+				c->element_tolerance);
+		text_put(out, c->passed ? "\n" : "  <-- too large\n");
 		if (!c->passed)
 			say_worst(c, out);
 	}
@@ -242,6 +245,10 @@ static cJSON *json_check(const outcome *r)
 		cJSON_AddItemToObject(item, "error",
 			isfinite(c->error) ? cJSON_CreateNumber(c->error) : cJSON_CreateNull());
 		cJSON_AddNumberToObject(item, "tolerance", c->tolerance);
+		cJSON_AddItemToObject(item, "element_error",
+			isfinite(c->element_error) ? cJSON_CreateNumber(c->element_error)
+						   : cJSON_CreateNull());
+		cJSON_AddNumberToObject(item, "element_tolerance", c->element_tolerance);
 		cJSON_AddNumberToObject(item, "mismatched", (double)c->mismatched);
 		for (int d = 0; d < c->out->decl->rank && c->at[0] >= 0; d++)
 			cJSON_AddItemToArray(at, cJSON_CreateNumber((double)c->at[d]));
