@@ -254,13 +254,12 @@ static rt_blob *call_make(rt_cache *c, rt_cache_make make, void *user)
 	return blob;
 }
 
-static bool store(rt_cache *c, const entry_id *id, rt_blob *blob)
+static void store(rt_cache *c, const entry_id *id, rt_blob *blob)
 {
 	int64_t start = cache_clock();
-	bool stored = entry_store(c, id, blob);
 
+	entry_store(c, id, blob);
 	c->count.store_ns += (uint64_t)(cache_clock() - start);
-	return stored;
 }
 
 rt_blob *rt_cache_get_or_make(
@@ -268,7 +267,7 @@ rt_blob *rt_cache_get_or_make(
 {
 	entry_id id = {.key = *key};
 	key_lock lock = {.fd = -1};
-	bool promised, stored;
+	bool promised, made;
 	rt_blob *blob;
 
 	if (!entry_set_kind(&id, kind))
@@ -281,14 +280,14 @@ rt_blob *rt_cache_get_or_make(
 	blob = load(c, &id);
 	if (!blob && c->writable)
 		blob = lock_take(c, &id, &lock);
-	stored = blob != NULL;
-	if (blob)
-		c->count.hits++;
-	else
+	made = !blob;
+	if (made)
 		blob = call_make(c, make, user);
+	else
+		c->count.hits++;
 	publish(c, &id, promised, blob);
-	if (blob && !stored && c->writable)
-		stored = store(c, &id, blob);
-	lock_release(c, &lock, stored);
+	if (made && blob && c->writable)
+		store(c, &id, blob);
+	lock_release(c, &lock);
 	return blob;
 }

@@ -368,7 +368,7 @@ static bool is_lasting(int error)
 	return error == EROFS || error == EACCES || error == EPERM || error == ENOENT;
 }
 
-bool entry_store(rt_cache *c, const entry_id *id, rt_blob *blob)
+void entry_store(rt_cache *c, const entry_id *id, rt_blob *blob)
 {
 	int64_t size = HEADER_SIZE + (int64_t)rt_blob_size(blob);
 	int error = size > c->limit ? EFBIG : store_file(c, id, blob);
@@ -385,12 +385,11 @@ bool entry_store(rt_cache *c, const entry_id *id, rt_blob *blob)
 					       : strerror(error),
 				is_lasting(error) ? "the cache is in memory only from now on"
 						  : "the artifact is in memory only");
-		return false;
+		return;
 	}
 	/* Makes the name survive a power failure; where directories cannot be synchronised, it may
 	 * not. */
 	fsync(c->own.fd);
 	c->count.stores++;
 	sweep_after_store(c, size);
-	return true;
 }

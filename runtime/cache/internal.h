@@ -115,8 +115,8 @@ rt_blob *entry_load(rt_cache *c, const cache_dir *d, const entry_id *id);
 /* Checks one entry; with `payload`, damage is also reported and removed. False: there is none. */
 bool entry_inspect(
 	rt_cache *c, const cache_dir *d, const entry_id *id, bool payload, rt_cache_entry *e);
-/* Writes one entry; false after reporting why not. */
-bool entry_store(rt_cache *c, const entry_id *id, rt_blob *blob);
+/* Writes one entry, or reports why not. */
+void entry_store(rt_cache *c, const entry_id *id, rt_blob *blob);
 bool entry_is_temporary(const char *name);
 
 /* --- lock.c --- */
@@ -130,8 +130,7 @@ typedef struct {
 /* Waits until this process may make the artifact, or somebody else has made it: then the blob is
  * returned. */
 rt_blob *lock_take(rt_cache *c, const entry_id *id, key_lock *l);
-/* `stored`: nobody needs the lock file any more. */
-void lock_release(rt_cache *c, key_lock *l, bool stored);
+void lock_release(rt_cache *c, key_lock *l);
 bool lock_is_name(const char *name);
 
 /* --- sweep.c --- */

@@ -1,7 +1,7 @@
 /* lock.c: of several processes that miss one key, one makes the artifact and the others wait for
  * it. An advisory lock on a file beside the entry: it only saves work, so where it cannot be had or
- * is never released, the artifact is made anyway. The holder removes the file once the entry is
- * there: who comes later finds the entry. */
+ * is never released, the artifact is made anyway. The holder removes the file at the end: who comes
+ * later finds the entry, and where there is none (it could not be stored), waiting would not help. */
 #include "runtime/cache/internal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -80,12 +80,11 @@ rt_blob *lock_take(rt_cache *c, const entry_id *id, key_lock *l)
 	return busy ? NULL : entry_load(c, &c->own, id);
 }
 
-void lock_release(rt_cache *c, key_lock *l, bool stored)
+void lock_release(rt_cache *c, key_lock *l)
 {
 	if (l->fd < 0)
 		return;
-	if (stored)
-		unlinkat(c->own.fd, l->name, 0);
+	unlinkat(c->own.fd, l->name, 0);
 	flock(l->fd, LOCK_UN); /* closing is not enough if a child process has the descriptor too */
 	close(l->fd);
 	l->fd = -1;
