@@ -4,7 +4,7 @@
 fortran_*.npy   [2, 13, 3, 8] in column-major order, so that every stride is unusual
 odd_k.npy       [1, 40, 1, 8] with NaN at positions 0 and 21, infinity at 30
 odd_v.npy       [1, 40, 1, 8] with NaN at position 5, infinities of both signs at 12 and 13
-huge_q.npy      [1, 40, 1, 8] with entries up to 1e18: scores overflow float32, the softmax of the rest must not
+huge_q.npy      [1, 40, 1, 8] with rows of 1e12, -1e18 and 1e30: the exponentials must not overflow
 Values are those of a linear congruential generator, roughly uniform in [-2, 2].
 """
 import pathlib
@@ -41,7 +41,7 @@ def main():
     position(v, 12, inf)
     position(v, 13, -inf)
     for n in range(0, 40, 3):
-        position(q, n, (-10.0) ** (n // 2))
+        position(q, n, (1e12, -1e18, 1e30)[n // 3 % 3])
     for name, data in (("odd_k", k), ("odd_v", v), ("huge_q", q)):
         save(f"{name}.npy", (1, 40, 1, 8), data)
 
