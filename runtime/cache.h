@@ -102,9 +102,15 @@ rt_cache *rt_cache_open(const rt_cache_options *o);
 /* Frees the cache; blobs live on. No call may be running. NULL is ignored. */
 void rt_cache_close(rt_cache *c);
 
-typedef enum { RT_CACHE_IN_MEMORY, RT_CACHE_READONLY, RT_CACHE_READWRITE } rt_cache_mode;
+typedef enum {
+	RT_CACHE_DISABLED,
+	RT_CACHE_IN_MEMORY,
+	RT_CACHE_READONLY,
+	RT_CACHE_READWRITE
+} rt_cache_mode;
 
-/* What the disk serves for; falls when writing turns out to be impossible. */
+/* What the own directory serves for: disabled by the caller or the environment, not usable, only read, or read and
+ * written. Falls when writing turns out to be impossible. */
 rt_cache_mode rt_cache_get_mode(const rt_cache *c);
 /* The directory asked for, even where it is not used; NULL: none. */
 const char *rt_cache_directory(const rt_cache *c);

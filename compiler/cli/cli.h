@@ -69,7 +69,8 @@ enum {
 	VERB_BUILD = 1 << 5,
 	VERB_TARGETS = 1 << 6,
 	VERB_DOCTOR = 1 << 7,
-	VERB_ALL = (1 << 8) - 1,
+	VERB_CACHE = 1 << 8,
+	VERB_ALL = (1 << 9) - 1,
 };
 
 /* Parses argv (argv[0] is the verb) for `v`. Reports what is wrong and returns CLI_USAGE. */
@@ -163,6 +164,7 @@ cli_status verb_explain(const options *o);
 cli_status verb_build(const options *o);
 cli_status verb_targets(const options *o);
 cli_status verb_doctor(const options *o);
+cli_status verb_cache(const options *o);
 /* Refuses a --target that this build does not have. (verb_targets.c) */
 cli_status target_check(const options *o);
 /* Whether LLVM's feature string holds "+name". (verb_targets.c) */

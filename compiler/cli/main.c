@@ -24,11 +24,13 @@ static const verb verbs[] = {
 		VERB_TARGETS, verb_targets, 0, 0},
 	{"doctor", "", "Looks for faults of this machine and says what to do about them.",
 		VERB_DOCTOR, verb_doctor, 0, 0},
+	{"cache", "ACTION", "The disk cache of compiled kernels: stats, list, verify, clear or path.",
+		VERB_CACHE, verb_cache, 1, 1},
 };
 /* clang-format on */
 
 /* Verbs of the fixed command line that this version does not have. */
-static const char *const absent[] = {"gradcheck", "regenerate", "cache"};
+static const char *const absent[] = {"gradcheck", "regenerate"};
 
 static void print_help(void)
 {

@@ -68,7 +68,7 @@ static const option_row rows[] = {
 	{"time-report", 0, OPT_FLAG, "--time-report", "print every stage's time on standard error",
 		VERB_RUN | VERB_BENCH | VERB_BUILD, AT(time_report)},
 	{"json", 0, OPT_FLAG, "--json", "print the results as JSON",
-		VERB_TIMED | VERB_TARGETS | VERB_DOCTOR, AT(json)},
+		VERB_TIMED | VERB_TARGETS | VERB_DOCTOR | VERB_CACHE, AT(json)},
 	{"diagnostics-format", 0, OPT_STRING, "--diagnostics-format=F", "text or json",
 		VERB_CHECK | VERB_FMT | VERB_SPEC, AT(format)},
 	{NULL, 'W', OPT_STRING, "-Werror", "warnings are errors", VERB_CHECK | VERB_SPEC, AT(warn)},

@@ -13,6 +13,7 @@ _trikl() {
 	--device) mapfile -t COMPREPLY < <(compgen -W "auto cpu reference" -- "$cur") ;;
 	--emit) mapfile -t COMPREPLY < <(compgen -W "ast model llvm object" -- "$cur") ;;
 	--target) mapfile -t COMPREPLY < <(compgen -W "cpu" -- "$cur") ;;
+	cache) mapfile -t COMPREPLY < <(compgen -W "stats list verify clear path" -- "$cur") ;;
 	--svg | -o) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	*)
 		if [[ $cur == -* ]]; then

@@ -60,7 +60,8 @@ static void open_directories(rt_cache *c, const rt_cache_options *o)
 
 	c->directory =
 		o->directory && *o->directory ? strdup(o->directory) : rt_cache_default_directory();
-	if (o->disabled || setting_on("TRIKL_CACHE_DISABLE"))
+	c->disabled = o->disabled || setting_on("TRIKL_CACHE_DISABLE");
+	if (c->disabled)
 		return;
 	bool readonly = o->readonly || setting_on("TRIKL_CACHE_READONLY") || c->limit == 0;
 	if (c->directory)
@@ -128,9 +129,11 @@ void rt_cache_close(rt_cache *c)
 
 rt_cache_mode rt_cache_get_mode(const rt_cache *c)
 {
-	return c->own.fd < 0 ? RT_CACHE_IN_MEMORY
-	       : c->writable ? RT_CACHE_READWRITE
-			     : RT_CACHE_READONLY;
+	if (c->disabled)
+		return RT_CACHE_DISABLED;
+	if (c->own.fd < 0)
+		return RT_CACHE_IN_MEMORY;
+	return c->writable ? RT_CACHE_READWRITE : RT_CACHE_READONLY;
 }
 
 const char *rt_cache_directory(const rt_cache *c)

@@ -42,6 +42,7 @@ struct rt_cache {
 	cache_dir own; /* fd -1: not used */
 	cache_dir *secondary;
 	int secondaries;
+	bool disabled;
 	_Atomic bool writable;
 	int64_t limit;
 	int wait_ms;

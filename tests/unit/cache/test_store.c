@@ -140,7 +140,7 @@ static void test_memory_is_bounded(void **state)
 	o.disabled = true;
 	o.memory_limit = 3 * (int64_t)size_of(1);
 	rt_cache *c = rt_cache_open(&o);
-	assert_int_equal(rt_cache_get_mode(c), RT_CACHE_IN_MEMORY);
+	assert_int_equal(rt_cache_get_mode(c), RT_CACHE_DISABLED);
 	for (int n = 1; n <= 31; n += 10) /* four of the same size; 1 is used between */
 		assert_true(get(f, c, n, NULL) && get(f, c, 1, &made) && !made);
 	assert_true(get(f, c, 31, &made) && !made);
@@ -308,7 +308,7 @@ static void test_disabled_by_the_environment(void **state)
 
 	setenv("TRIKL_CACHE_DISABLE", "1", 1);
 	rt_cache *c = fixture_open(f);
-	assert_int_equal(rt_cache_get_mode(c), RT_CACHE_IN_MEMORY);
+	assert_int_equal(rt_cache_get_mode(c), RT_CACHE_DISABLED);
 	assert_true(get(f, c, 1, &made) && made && get(f, c, 1, &made) && !made);
 	rt_cache_close(c);
 	assert_int_equal(access(f->dir, F_OK), -1);
