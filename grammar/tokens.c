@@ -222,13 +222,21 @@ static int reduction_kind(const syntax *cx, const token *t)
 	return TOK_NAME;
 }
 
-static int schedule_kind(const syntax *cx, const token *t)
+/* tile, resident and specialize are keywords only before a name in a schedule. */
+static int setting_kind(const syntax *cx, const token *t)
 {
-	if (t[1].kind != TOK_NAME)
-		return TOK_NAME;
 	if (token_is(cx, t, "tile") || token_is(cx, t, "resident"))
 		return TOK_TILE;
 	return token_is(cx, t, "specialize") ? TOK_SPECIALIZE : TOK_NAME;
+}
+
+/* Two names in a row on one line, the first no operand: it is a keyword, or was meant to be one. */
+static bool governs_next(const token *t, const token *before)
+{
+	if (t[1].kind != TOK_NAME || t[1].first)
+		return false;
+	return !before || (!kind_wants_operand(before->kind) && before->kind != TOK_TILE &&
+				  before->kind != TOK_SPECIALIZE);
 }
 
 static bool is_statement_keyword(const token *t)
@@ -252,16 +260,15 @@ static int name_kind(const syntax *cx, token *t, const token *before, surroundin
 		return reduction_kind(cx, t);
 	if (begins_definition(t, before))
 		return TOK_DEFINED;
+	if (!governs_next(t, before))
+		return TOK_NAME;
 	if (s.in_body && s.in_schedule)
-		kind = schedule_kind(cx, t);
-	/* Two names at the start of a line: the first was meant to be a keyword. */
-	if (kind == TOK_NAME && t->first && t[1].kind == TOK_NAME &&
-		!(before && kind_wants_operand(before->kind))) {
-		kind = token_keyword_near(cx, t, s.in_body, s.in_schedule);
-		t->misspelt = kind != TOK_END;
-		return t->misspelt ? kind : TOK_NAME;
-	}
-	return kind;
+		kind = setting_kind(cx, t);
+	if (kind != TOK_NAME || !t->first)
+		return kind;
+	kind = token_keyword_near(cx, t, s.in_body, s.in_schedule);
+	t->misspelt = kind != TOK_END;
+	return t->misspelt ? kind : TOK_NAME;
 }
 
 /* Looks ahead of a name only over names and commas inside one pair of brackets, so all of it is
