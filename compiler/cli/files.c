@@ -95,7 +95,7 @@ cli_status file_write(const options *o, const char *path, const void *data, size
 cli_status file_make_directory(const options *o, const char *path)
 {
 	char *p = arena_strdup(o->arena, path);
-	for (char *s = p + 1; *s; s++)
+	for (char *s = *p ? p + 1 : p; *s; s++)
 		if (*s == '/') {
 			*s = 0;
 			mkdir(p, 0777);

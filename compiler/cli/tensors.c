@@ -78,9 +78,11 @@ static cli_status npy_load(const options *o, const char *path, void **bytes, siz
 	struct stat st;
 	*bytes = NULL;
 	*len = 0;
-	if (!f || fstat(fileno(f), &st) != 0 || S_ISDIR(st.st_mode)) {
-		message_error(
-			o, "cannot open '%s': %s", path, f ? "it is a directory" : strerror(errno));
+	if (!f || fstat(fileno(f), &st) != 0 || !(S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode))) {
+		message_error(o, "cannot open '%s': %s", path,
+			!f                    ? strerror(errno)
+			: S_ISDIR(st.st_mode) ? "it is a directory"
+					      : "it is not a file");
 		if (f)
 			fclose(f);
 		return CLI_ENVIRONMENT;

@@ -161,6 +161,11 @@ static cli_status defines_known(const unit *u)
 		options_split(u->arena, u->o->define.item[i], &name, &value);
 		if (unit_declares(u, name))
 			continue;
+		if (u->o->operand.count > 1) { /* meant for another file */
+			message_note(u->o, "-D %s: %s declares no const or param of this name",
+				name, u->src->name);
+			continue;
+		}
 		unit_declared(u, &declared);
 		return unit_unknown_define(u->o, name, &declared);
 	}
