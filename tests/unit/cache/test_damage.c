@@ -195,11 +195,11 @@ static void test_entry_that_others_can_write(void **state)
 
 static void test_entry_of_another_user(void **state)
 {
-	fixture *f = fixture_create();
 	(void)state;
-
 	if (geteuid() != 0)
 		skip();
+	fixture *f = fixture_create();
+
 	assert_true(get_once(f, 0, NULL));
 	assert_int_equal(chown(entry_path(f, 0), 65534, 65534), 0);
 	expect_made_again(f, 0);

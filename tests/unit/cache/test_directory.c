@@ -145,11 +145,11 @@ static void test_directory_that_others_can_write(void **state)
 
 static void test_directory_of_another_user(void **state)
 {
-	fixture *f = fixture_create();
 	(void)state;
-
 	if (geteuid() != 0)
 		skip();
+	fixture *f = fixture_create();
+
 	assert_true(get_once(f, 1, NULL));
 	assert_int_equal(chown(f->dir, 65534, 65534), 0);
 	expect_memory_only(f, RT_CACHE_REFUSED, "belongs to user 65534");
@@ -273,11 +273,11 @@ static int directory_of_root(void *user)
 
 static void test_directory_of_root(void **state)
 {
-	fixture *f = fixture_create();
 	(void)state;
-
 	if (geteuid() != 0)
 		skip();
+	fixture *f = fixture_create();
+
 	assert_true(get_once(f, 1, NULL));
 	assert_int_equal(chmod(f->root, 0755), 0);
 	assert_int_equal(chmod(f->dir, 0755), 0);
@@ -290,15 +290,34 @@ static void test_directory_of_root(void **state)
 
 #define NO_MOUNT 77
 
+static bool put_line(const char *path, const char *fmt, unsigned id)
+{
+	FILE *out = fopen(path, "w");
+
+	if (!out)
+		return false;
+	fprintf(out, fmt, id, id);
+	return fclose(out) == 0;
+}
+
+/* The right to mount, where the kernel lets users have it in a world of their own. */
+static bool own_world(void)
+{
+	unsigned uid = geteuid(), gid = getegid();
+
+	if (uid == 0)
+		return unshare(CLONE_NEWNS) == 0;
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+	       put_line("/proc/self/setgroups", "deny", 0) &&
+	       put_line("/proc/self/uid_map", "%u %u 1", uid) &&
+	       put_line("/proc/self/gid_map", "%u %u 1", gid);
+}
+
 /* A file system of our own on f->dir, seen by this process alone. */
 static bool mount_small(fixture *f, const char *options)
 {
-	if (geteuid() != 0 && unshare(CLONE_NEWUSER) != 0)
-		return false;
-	return unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mkdir(f->dir, 0700) == 0 &&
-	       mount("tmpfs", f->dir, "tmpfs", 0, options) == 0 &&
-	       (chown(f->dir, geteuid(), getegid()) == 0 || true);
+	return own_world() && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mkdir(f->dir, 0700) == 0 && mount("tmpfs", f->dir, "tmpfs", 0, options) == 0;
 }
 
 static int full_disk(void *user)
