@@ -1,17 +1,22 @@
 /* tile.h: the tile program, the one GPU IR. The planner's lowering builds it; both emitters (CUDA
  * C, LLVM) and the simulator read it and decide nothing. It has a text form that is printed and
- * parsed (docs/tile-ir.md).
+ * parsed. docs/tile-ir.md is the reference: every operation with its text, types and effect.
  *
- *   tile_ops.def    statements           tile_expr.def   values inside them
- *   build.c         constructors that fold constants and check types
- *   layout.c        which thread and register holds element (row, col); where shared element (row,
- * col) lies print.c  parse.c                     text <-> program verify.c        run after every
- * pass
+ *   tile_ops.def    statements
+ *   tile_expr.def   values inside them
+ *   build.c         program, declarations, statements
+ *   value.c         values: constants fold, types are checked
+ *   layout.c        which thread and register holds an element; where a shared element lies
+ *   print.c         program -> text
+ *   lex.c, parse.c  text -> program
+ *   check.c         what one value or statement must satisfy
+ *   range.c         bounds and divisibility of integer values
+ *   verify.c        what the whole must satisfy: definition before use, uniform flow
  *
  * A program is one kernel: arguments, shared buffers, register tiles, and a block of statements
- * that every thread executes in step, unless an IF on a warp- or thread-varying value splits it.
- * Control flow around BARRIER, MMA, LDSM, ANY, QUAD and COPY must be uniform over the threads that
- * take part (block, or warp).
+ * that every thread executes in step, unless an IF or FOR on a warp- or thread-varying value splits
+ * it. FILL, COPY and BARRIER stand in flow that is uniform over the block; COMMIT, WAIT, LDSM, MMA,
+ * ANY and QUAD in flow that is uniform over the warp.
  *
  * Three kinds of storage:
  *   variable        one value per thread (i32 i64 f32 b1); LET once, SET afterwards
@@ -23,62 +28,75 @@
 #include "support/text.h"
 
 typedef enum { TILE_B1, TILE_I32, TILE_I64, TILE_F32, TILE_BF16, TILE_F16, TILE_TF32 } tile_type;
+#define TILE_TYPE_COUNT 7
 
-/* How a register tile is spread. W warps lie along the rows: warp w holds rows [w * rows / W, (w +
- * 1) * rows / W). Inside a warp, with g = lane / 4 and t = lane % 4 (PTX ISA, mma.m16n8k16 and
- * m16n8k8 fragments): ACC    16 x 8 cells, f32: register 0,1 = (g, 2t), (g, 2t+1); 2,3 = (g+8, 2t),
- * (g+8, 2t+1) OPA    16 x 16 cells of b16 pairs: registers (g, 2t..), (g+8, 2t..), (g, 2t+8..),
- * (g+8, 2t+8..); tf32: 16 x 8 cells, registers (g, t), (g+8, t), (g, t+4), (g+8, t+4) OPB    K x N
- * with the same contents in every warp. b16: 16 x 8 cells, registers (2t.., g), (2t+8.., g); tf32:
- * 8 x 8 cells, registers (t, g), (t+4, g) ROWV   rows x 1, f32 or i32: one value for each row of
- * ACC that the thread has (g, g+8 of each cell row); the four lanes of a quad hold copies COLV   1
- * x cols, f32: one value for each column of ACC or OPA that the thread has: the same in every row
- * Registers are ordered by cell: cell rows outermost, then cell columns, then the register in the
- * cell. */
+/* How a register tile is spread. W warps lie along the rows: warp w holds rows
+ * [w * rows / W, (w + 1) * rows / W). A tile is made of cells; inside a warp, with g = lane / 4 and
+ * t = lane % 4, a thread holds of each cell (PTX ISA: fragments of mma.m16n8k16 and m16n8k8)
+ *
+ *   ACC    16 x 8    (g, 2t) (g, 2t+1) (g+8, 2t) (g+8, 2t+1)
+ *   OPA    16 x 16   pairs (g, 2t..) (g+8, 2t..) (g, 2t+8..) (g+8, 2t+8..)     bf16, f16
+ *          16 x 8    (g, t) (g+8, t) (g, t+4) (g+8, t+4)                       tf32, f32
+ *   OPB    16 x 8    pairs (2t.., g) (2t+8.., g): k x n                        bf16, f16
+ *          8 x 8     (t, g) (t+4, g)                                           tf32, f32
+ *   ROWV   16 x 1    (g) (g+8): the rows of ACC and OPA; the lanes of a quad hold copies
+ *   COLV   1 x 8     the columns of ACC: (2t) (2t+1), or one pair of bf16, f16
+ *          1 x 16    the columns of OPA: pairs (2t..) (2t+8..)                 bf16, f16
+ *          1 x 8     the columns of OPA: (t) (t+4)                             tf32, f32
+ *
+ * one 32-bit register for each parenthesis; a pair is two neighbouring columns (OPB: rows), the
+ * first in the low half. OPB and COLV have the same contents in every warp. Registers are ordered
+ * by cell, cell rows outermost, then cell columns, then as written above. */
 typedef enum { LAYOUT_ACC, LAYOUT_OPA, LAYOUT_OPB, LAYOUT_ROWV, LAYOUT_COLV } tile_layout;
 
+/* A register tile. ACC: f32; OPA, OPB: bf16 f16 tf32 f32 (f32 is no operand of MMA, but what tf32
+ * operands are made from); ROWV: f32 i32; COLV: f32 bf16 f16 tf32. */
 typedef struct {
 	const char *name;
 	tile_layout layout;
-	tile_layout of; /* COLV: over the columns of ACC (2t, 2t+1 of each cell) or OPA (2t, 2t+1,
-			   2t+8, 2t+9) */
-	tile_type type; /* ACC: f32; ROWV: f32, i32; COLV: f32, bf16, f16; OPA, OPB: bf16, f16, tf32
-			 */
-	int rows, cols; /* of the whole block's tile (OPB: of each warp's) */
+	tile_layout of; /* COLV: whose columns, ACC or OPA */
+	tile_type type;
+	int rows, cols; /* of the block's tile (OPB: of each warp's); ROWV: 1 column, COLV: 1 row */
 	int id;
 	loc at;
 	const char *what; /* one line for the generated code: "scores of this block of keys" */
 } tile_frag;
 
-/* A value is evaluated for every element of a domain. In MAP into a b16 tile (OPA, OPB, COLV of
- * b16) it is evaluated for pairs of neighbouring columns: subexpressions of type bf16 or f16 are
- * one packed register, those of f32 are two; cvt between them packs (first column in the low half)
- * and unpacks. b16 allows + - * fma neg only, each rounded to nearest. A register-tile leaf reads
- * the element with the same row and column, which the same thread holds for ACC in OPA, OPA in ACC,
- * ROWV and COLV in both; the verifier checks it. */
+/* A value is evaluated for every element of a statement's domain. ROW and COL are the element's
+ * place: in MAP, ANY and STORE in the block's register tile (the column counts from the tile's, not
+ * the slice's, first one), in FILL, COPY and STORE.SHARED in the region. A register-tile leaf reads
+ * the element with the domain element's row and column (ROWV: its row, COLV: its column); the same
+ * thread must hold it (tile_peer), which is so for ACC in OPA, OPA in ACC, ROWV and COLV in both.
+ * A leaf of a tf32 tile reads as f32. SELECT, AND and OR evaluate all operands: addresses must be
+ * valid in both arms. A statement evaluates nothing where its predicate is false.
+ *
+ * bf16 and f16 values exist in MAP into a tile of that type and as the result of a CVT. There
+ * + - * fma neg are allowed, each rounded to nearest; an emitter computes pairs of neighbouring
+ * columns in one packed register (first column in the low half), and f32 subexpressions twice.
+ *
+ * Values are graphs: a node that occurs twice in a statement is evaluated once per element. */
 
-typedef struct {
+typedef struct tile_buffer tile_buffer;
+struct tile_buffer {
 	const char *name;
-	tile_type type;        /* bf16, f16, f32 */
-	int slots, rows, cols; /* cols * size is a multiple of 16 bytes */
-	/* 16-byte chunks of a row are permuted by the row number (see tile_shared_offset); 0 none,
-	 * else log2 of chunks */
+	tile_type type;        /* bf16, f16, f32, tf32 */
+	int slots, rows, cols; /* a row is a multiple of 16 bytes */
+	/* log2 of how many 16-byte chunks of a row are permuted by the row number, 0 to 3 */
 	int swizzle;
-	int64_t offset; /* bytes from the start of dynamic shared memory; set by tile_place_shared
-			 */
+	tile_buffer *shares; /* NULL, or an earlier buffer whose memory this one uses too */
+	int64_t offset;      /* bytes from the start of dynamic shared memory; -1: not placed yet */
 	int id;
 	loc at;
 	const char *what;
-} tile_buffer;
+};
 
 typedef enum { ARG_TENSOR, ARG_SCALAR } tile_arg_kind;
 
-/* A kernel argument, in order. Tensors are base pointers; strides, lengths and params are scalars.
- */
+/* A kernel argument, in order. Tensors are base pointers; strides, lengths, params are scalars. */
 typedef struct {
 	const char *name;
 	tile_arg_kind kind;
-	tile_type type; /* tensor: element type as stored (I32 too); scalar: I32 I64 F32 */
+	tile_type type; /* tensor: element type as stored, bf16 f16 f32 i32; scalar: i32 i64 f32 */
 	bool written;   /* an output */
 	int id;
 	loc at;
@@ -93,7 +111,7 @@ typedef struct {
 } tile_var;
 
 typedef enum {
-#define TILE_EXPR(name, text, arity, result) TX_##name,
+#define TILE_EXPR(name, text, arity, operands, result) TX_##name,
 #include "tile/tile_expr.def"
 #undef TILE_EXPR
 	TX_COUNT
@@ -106,7 +124,7 @@ struct tile_expr {
 	uint32_t id; /* dense within a program */
 	union {
 		int64_t i; /* CONST of i32, i64, b1; BLOCK: 0 x, 1 y, 2 z */
-		double f;  /* CONST of f32 */
+		double f;  /* CONST of f32: exactly a float */
 		tile_var *var;
 		tile_arg *arg_ref; /* ARG, GLOBAL */
 		tile_frag *frag;
@@ -116,25 +134,35 @@ struct tile_expr {
 };
 
 typedef enum {
-#define TILE_OP(name, text, signature, effect, meaning) TILE_##name,
+#define TILE_OP(name, text, signature, syntax, effect, meaning) TILE_##name,
 #include "tile/tile_ops.def"
 #undef TILE_OP
 	TILE_OP_COUNT
 } tile_opcode;
 
+typedef enum {
+	EFFECT_NONE,
+	EFFECT_READ,
+	EFFECT_WRITE,
+	EFFECT_ASYNC,
+	EFFECT_FENCE,
+	EFFECT_FLOW
+} tile_effect;
+
 typedef enum { WORD_MAX, WORD_SUM } tile_word;
 
-/* Columns [first, first + cols) of a register tile; first is constant after unrolling. */
+/* Columns [first, first + cols) of a register tile, whole cells; rows [first_row, first_row + rows)
+ * of an OPB operand, all rows of the others. `first` and `first_row` are made of constants and
+ * UNROLL counters. In a statement they are never NULL. */
 typedef struct {
 	tile_frag *frag;
-	tile_expr *first; /* NULL: from column 0 */
-	int cols;         /* the tile's when whole */
-	/* rows of an OPB operand: [first_row, first_row + rows) */
-	tile_expr *first_row;
+	tile_expr *first; /* NULL: 0 */
+	int cols;
+	tile_expr *first_row; /* NULL: 0 */
 	int rows;
 } tile_slice;
 
-/* rows x cols elements of a buffer from (row, col) of `slot` on. */
+/* rows x cols elements of a buffer from (row, col) of `slot` on. In a statement never NULL. */
 typedef struct {
 	tile_buffer *buffer;
 	tile_expr *slot, *row, *col; /* NULL: 0 */
@@ -148,15 +176,16 @@ typedef struct {
 	int count, cap;
 } tile_block;
 
+/* The member is told by the operand's letter in the operation's signature. */
 typedef struct {
 	union {
-		tile_var *var;
-		tile_slice slice;
-		tile_region region;
-		tile_arg *tensor;
-		tile_expr *value;
-		int64_t integer;
-		tile_word word;
+		tile_var *var;      /* d, v */
+		tile_slice slice;   /* f */
+		tile_region region; /* s */
+		tile_arg *tensor;   /* t */
+		tile_expr *value;   /* e */
+		int64_t integer;    /* i */
+		tile_word word;     /* w */
 	};
 } tile_operand;
 
@@ -164,7 +193,8 @@ typedef struct {
 
 struct tile_stmt {
 	tile_opcode op;
-	loc at;           /* the spec text it came from */
+	loc at;           /* in tile_program.src: the spec, or the tile text it was parsed from */
+	int line;         /* of the spec; 0: unknown */
 	const char *note; /* NULL, or a comment for the generated code */
 	tile_operand arg[TILE_MAX_OPERANDS];
 	tile_block body, other; /* FLOW */
@@ -175,7 +205,7 @@ typedef struct {
 	const char *target; /* sm_80 */
 	int warps;          /* threads = 32 * warps, all along the rows of register tiles */
 	int min_blocks;     /* blocks per SM the registers are bounded for; 0: no bound */
-	const source *src;  /* the spec, for locations */
+	const source *src;  /* of every loc; may be NULL */
 	arena *arena;
 	struct {
 		tile_arg **item;
@@ -193,46 +223,37 @@ typedef struct {
 		tile_var **item;
 		int count, cap;
 	} var;
-	int64_t shared_bytes;
+	int64_t shared_bytes; /* dynamic shared memory; set by tile_place_shared */
 	uint32_t expr_count;
 	tile_block body;
-	tile_block *open; /* where builders append */
+	/* builders: where statements are appended, and the newest one */
+	tile_block *open;
+	tile_stmt *newest;
+	struct tile_flow *flow;
+	struct tile_names *names;
 } tile_program;
 
 /* --- build.c --- */
 
+/* Every name in a program is unique: a name already taken, or reserved, gets a number (low_2); what
+ * is no letter, digit or underscore becomes an underscore. */
 tile_program *tile_program_create(
 	arena *a, const char *name, const char *target, int warps, const source *src);
 tile_arg *tile_tensor(tile_program *p, loc at, const char *name, tile_type type, bool written);
 tile_arg *tile_scalar(tile_program *p, loc at, const char *name, tile_type type);
-/* COLV takes `of` = ACC; tile_columnv makes one over OPA. */
-tile_frag *tile_columnv(
-	tile_program *p, loc at, const char *name, tile_type type, tile_layout of, int cols);
+/* A register tile; COLV is one over the columns of ACC. */
 tile_frag *tile_register(tile_program *p, loc at, const char *name, tile_layout l, tile_type type,
 	int rows, int cols);
+/* A COLV over the columns of `of`. */
+tile_frag *tile_columnv(
+	tile_program *p, loc at, const char *name, tile_type type, tile_layout of, int cols);
 tile_buffer *tile_shared(
 	tile_program *p, loc at, const char *name, tile_type type, int slots, int rows, int cols);
+/* A buffer in the memory of `base`, which holds something else by then. */
+tile_buffer *tile_shared_again(tile_program *p, loc at, const char *name, tile_type type, int slots,
+	int rows, int cols, tile_buffer *base);
 /* Gives every buffer its offset (1024-byte aligned where swizzled) and sets shared_bytes. */
 void tile_place_shared(tile_program *p);
-
-/* Values; integer and float constants fold, x + 0, x * 1 and select of a constant vanish. */
-tile_expr *tx_i32(tile_program *p, int64_t v);
-tile_expr *tx_i64(tile_program *p, int64_t v);
-tile_expr *tx_f32(tile_program *p, double v);
-tile_expr *tx_bool(tile_program *p, bool v);
-tile_expr *tx_var(tile_program *p, tile_var *v);
-tile_expr *tx_arg(tile_program *p, tile_arg *a);
-tile_expr *tx_frag(tile_program *p, tile_frag *f);
-tile_expr *tx_leaf(tile_program *p, tile_expr_op op); /* TID LANE WARP ROW COL */
-tile_expr *tx_block(tile_program *p, int axis);
-tile_expr *tx_global(tile_program *p, tile_arg *tensor, tile_expr *offset);
-tile_expr *tx_shared(
-	tile_program *p, tile_buffer *b, tile_expr *slot, tile_expr *row, tile_expr *col);
-tile_expr *tx_1(tile_program *p, tile_expr_op op, tile_expr *x);
-tile_expr *tx_2(
-	tile_program *p, tile_expr_op op, tile_expr *x, tile_expr *y); /* i32 meets i64: widened */
-tile_expr *tx_3(tile_program *p, tile_expr_op op, tile_expr *x, tile_expr *y, tile_expr *z);
-tile_expr *tx_cvt(tile_program *p, tile_type to, tile_expr *x);
 
 /* Statements, appended to the open block. */
 tile_var *tile_let(tile_program *p, loc at, const char *name, tile_expr *v);
@@ -242,13 +263,17 @@ tile_var *tile_any(tile_program *p, loc at, const char *name, tile_slice domain,
 void tile_reduce(tile_program *p, loc at, tile_frag *dst, tile_word how, tile_slice src);
 void tile_quad(tile_program *p, loc at, tile_frag *dst, tile_word how);
 void tile_fill(tile_program *p, loc at, tile_region dst, tile_expr *v);
+/* A NULL predicate is true. */
 void tile_copy(tile_program *p, loc at, tile_region dst, tile_arg *tensor, tile_expr *offset,
 	tile_expr *pred);
 void tile_commit(tile_program *p, loc at);
 void tile_wait(tile_program *p, loc at, int groups);
 void tile_barrier(tile_program *p, loc at);
+/* Not `trans`: the region's rows are rows of A or columns of B; `trans`: columns of A or rows of B.
+ * Into OPA the region spans the block's rows and each warp loads its part; into OPB every warp
+ * loads all of it. */
 void tile_ldsm(tile_program *p, loc at, tile_slice dst, tile_region src, bool trans);
-void tile_lds(tile_program *p, loc at, tile_slice dst, tile_region src);
+void tile_lds(tile_program *p, loc at, tile_slice dst, tile_region src, bool trans);
 void tile_mma(tile_program *p, loc at, tile_slice acc, tile_slice a, tile_slice b);
 void tile_store(tile_program *p, loc at, tile_arg *tensor, tile_slice domain, tile_expr *offset,
 	tile_expr *value, tile_expr *pred);
@@ -271,40 +296,105 @@ tile_region tile_part(
 	tile_buffer *b, tile_expr *slot, tile_expr *row, tile_expr *col, int rows, int cols);
 
 extern const struct tile_op_info {
-	const char *text, *signature, *meaning;
+	const char *text, *signature, *syntax; /* see tile_ops.def */
+	tile_effect effect;
+	const char *meaning;
 } tile_op_info[TILE_OP_COUNT];
+
+/* --- value.c --- */
+
+/* Integer and float constants fold; x + 0, x * 1 and select of a constant vanish; i32 beside i64 is
+ * widened. Wrong types are ice(). */
+tile_expr *tx_i32(tile_program *p, int64_t v);
+tile_expr *tx_i64(tile_program *p, int64_t v);
+tile_expr *tx_f32(tile_program *p, double v); /* rounded to float */
+tile_expr *tx_bool(tile_program *p, bool v);
+tile_expr *tx_var(tile_program *p, tile_var *v);
+tile_expr *tx_arg(tile_program *p, tile_arg *a);
+tile_expr *tx_frag(tile_program *p, tile_frag *f);
+tile_expr *tx_leaf(tile_program *p, tile_expr_op op); /* TID LANE WARP ROW COL */
+tile_expr *tx_block(tile_program *p, int axis);
+tile_expr *tx_global(tile_program *p, tile_arg *tensor, tile_expr *offset);
+tile_expr *tx_shared(
+	tile_program *p, tile_buffer *b, tile_expr *slot, tile_expr *row, tile_expr *col);
+tile_expr *tx_1(tile_program *p, tile_expr_op op, tile_expr *x);
+tile_expr *tx_2(tile_program *p, tile_expr_op op, tile_expr *x, tile_expr *y);
+tile_expr *tx_3(tile_program *p, tile_expr_op op, tile_expr *x, tile_expr *y, tile_expr *z);
+tile_expr *tx_cvt(tile_program *p, tile_type to, tile_expr *x);
+/* The same bits as i32 or f32. */
+tile_expr *tx_bits(tile_program *p, tile_type to, tile_expr *x);
+/* Whether `x` is the constant `v` (b1: 0 or 1). */
+bool tx_is_const(const tile_expr *x, double v);
+
+typedef enum { RESULT_SAME, RESULT_BOOL, RESULT_NODE } tile_result;
+
 extern const struct tile_expr_info {
 	const char *text;
 	int arity;
+	const char *operands; /* letters of the types taken, see tile_expr.def */
+	tile_result result;
 } tile_expr_info[TX_COUNT];
 
 /* --- layout.c --- */
 
+int tile_type_bytes(tile_type t); /* b1: 1; tf32: 4 */
+const char *tile_type_name(tile_type t);
+const char *tile_layout_name(tile_layout l);
+
+/* The cell of a register tile: its size, and how many registers a thread has of it. Register
+ * (cell row * cells in a row + cell column) * registers + i is register i of that cell. */
+typedef struct {
+	int rows, cols, registers;
+} tile_cell;
+
+tile_cell tile_cell_of(const tile_frag *f);
 /* 32-bit registers per thread of a register tile. */
 int tile_registers(const tile_program *p, const tile_frag *f);
-/* Elements in one register: 2 for b16 operands, else 1. */
+/* Elements in one register: 2 for b16 tiles, else 1. */
 int tile_register_elements(const tile_frag *f);
-/* Row and column of element `e` of register `r` in the warp's part of the tile (block row = warp
- * part + this). */
-void tile_element(
-	const tile_program *p, const tile_frag *f, int lane, int r, int e, int *row, int *col);
 /* Rows of the tile that one warp holds (all of them for OPB, COLV). */
 int tile_warp_rows(const tile_program *p, const tile_frag *f);
+/* Row and column of element `e` of register `r` in the warp's part of the tile: the block's row is
+ * warp * tile_warp_rows + row for ACC, OPA and ROWV. */
+void tile_element(
+	const tile_program *p, const tile_frag *f, int lane, int r, int e, int *row, int *col);
+/* The reverse: where `lane` holds (row, col) of the warp's part; false: it does not. ROWV ignores
+ * col, COLV row. */
+bool tile_find(
+	const tile_program *p, const tile_frag *f, int lane, int row, int col, int *r, int *e);
 /* Where the thread that holds element (r, e) of `f` holds the same (row, col) of `src` (column only
- * for COLV, row only for ROWV): register and element within it. false: another thread holds it. */
+ * for COLV, row only for ROWV): register and element, the same in every lane. false: some other
+ * thread holds it, or nobody does. */
 bool tile_peer(const tile_program *p, const tile_frag *src, const tile_frag *f, int r, int e,
 	int *sr, int *se);
-/* Byte offset of (row, col) inside one slot. With 2^s chunks swizzled: chunk ^ (row % 2^s). */
+
+/* One ldmatrix of a LDSM: `matrices` (4 or 2) of 8 rows of 16 bytes into the registers of the cell
+ * (cell_row, cell_col), counted from the slice's first, and of the next when a cell has only two.
+ * Lane l, taken modulo 8 * matrices, gives the address of the region's element
+ *   row + l % 8 + (l / 8 % 2) * row8 + (l / 16) * row16
+ *   col         + (l / 8 % 2) * col8 + (l / 16) * col16
+ * (OPA: of the warp's part of the region, tile_warp_rows of its rows, of its columns if `trans`). */
+typedef struct {
+	int cell_row, cell_col, matrices;
+	int row, col, row8, col8, row16, col16;
+} tile_ldmatrix;
+
+/* How many ldmatrix load a slice of rows x cols elements of `f` (OPA: one warp's), and the n-th. */
+int tile_ldmatrix_count(const tile_frag *f, int rows, int cols);
+tile_ldmatrix tile_ldmatrix_at(const tile_frag *f, int rows, int cols, bool trans, int n);
+
+/* Byte offset of (row, col) inside one slot. With s = swizzle, chunk c of a row lies at place
+ * c ^ (row >> (3 - s)) % 2^s: eight consecutive rows have any one chunk in different banks. */
 int64_t tile_shared_offset(const tile_buffer *b, int64_t row, int64_t col);
+/* log2 of the permuted chunks for rows of `bytes`: of gcd(chunks, 8); odd numbers need none. */
+int tile_swizzle(int64_t bytes);
 int64_t tile_slot_bytes(const tile_buffer *b);
-int tile_type_bytes(tile_type t); /* tf32: 4 */
-const char *tile_type_name(tile_type t);
 
 /* --- print.c, parse.c, verify.c --- */
 
 void tile_print(const tile_program *p, text *out);
 /* Reads what tile_print writes; NULL when errors were reported. */
 tile_program *tile_parse(arena *a, const source *src, diags *d);
-/* Checks types, shapes, layouts, definition before use, alignment, uniform flow around block- and
- * warp-wide operations. False: `why` names the statement. */
+/* Checks types, shapes, layouts, definition before use, alignment, bounds, and that block- and
+ * warp-wide operations stand in uniform flow. False: `why` names the first wrong statement. */
 bool tile_verify(const tile_program *p, text *why);
