@@ -101,30 +101,33 @@ static rt_status bind_functions(rt_cuda *cuda, const binder *b, rt_error *err)
 	return RT_OK;
 }
 
+static void *try_library(const char *path, rt_cuda *cuda, char reason[256])
+{
+	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	const char *why = library ? NULL : dlerror();
+
+	if (!library && !reason[0])
+		snprintf(reason, 256, "%s", why ? why : path);
+	snprintf(cuda->path, sizeof cuda->path, "%s", path);
+	return library;
+}
+
 static void *open_library(const char *path, rt_cuda *cuda, rt_error *err)
 {
-	/* The second is where WSL keeps it when ld.so.conf does not say so. */
-	const char *const usual[] = {"libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"};
-	const char *reason = NULL;
-	void *library = NULL;
+	char reason[256] = ""; /* of the first that was tried */
+	void *library;
 
 	if (!path)
 		path = secure_getenv("TRIKL_LIBCUDA");
 	if (path && *path) {
-		snprintf(cuda->path, sizeof cuda->path, "%s", path);
-		library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-		reason = library ? NULL : dlerror();
+		library = try_library(path, cuda, reason);
 	} else {
-		for (size_t k = 0; !library && k < sizeof usual / sizeof *usual; k++) {
-			snprintf(cuda->path, sizeof cuda->path, "%s", usual[k]);
-			library = dlopen(usual[k], RTLD_NOW | RTLD_LOCAL);
-			if (!library && !reason)
-				reason = dlerror();
-		}
+		library = try_library("libcuda.so.1", cuda, reason);
+		if (!library) /* where WSL keeps it when ld.so.conf does not say so */
+			library = try_library("/usr/lib/wsl/lib/libcuda.so.1", cuda, reason);
 	}
 	if (!library)
-		rt_error_set(err, RT_NO_DRIVER, "dlopen", "no CUDA driver: %s",
-			reason ? reason : "cannot load libcuda.so.1");
+		rt_error_set(err, RT_NO_DRIVER, "dlopen", "no CUDA driver: %s", reason);
 	return library;
 }
 

@@ -254,7 +254,8 @@ static rt_status report(
 	const rt_ptxas *t, const char *arch, const rt_process_result *p, rt_error *err)
 {
 	rt_status status = p->signal ? RT_TOOL : judge(p->output);
-	int line = (int)strcspn(p->output, "\n");
+	const char *first = *p->output ? p->output : "no message and no cubin";
+	int line = (int)strcspn(first, "\n");
 
 	if (line > 300)
 		line = 300;
@@ -263,7 +264,7 @@ static rt_status report(
 			arch, p->signal, strsignal(p->signal));
 	else
 		rt_error_set(err, status, NULL, "%s for %s, exit %d: %.*s", t->path, arch,
-			p->exit_code, line, line ? p->output : "no message and no cubin");
+			p->exit_code, line, first);
 	rt_error_log(err, p->output, p->size);
 	return status;
 }
