@@ -1,11 +1,12 @@
 /* compare.c: a result against the reference in float64 on the same, already rounded, inputs.
  *
- * The error of a row (one feature vector) is the root mean square of got - want, relative to that of want; the error of
- * an element is |got - want| relative to the larger of |want| and its row's root mean square. Rows that are small by
- * chance are measured against the whole tensor: against a quarter of its root mean square, all of it when they have
- * fewer than 8 elements; logarithms against at least 1. A row may be off by the tolerance, a single element of a longer
- * row by four times that. The tolerance belongs to the coarsest dtype among the output and the float inputs. Infinities
- * and NaN must agree exactly. */
+ * The error of a row (one feature vector) is the root mean square of got - want, relative to that
+ * of want; the error of an element is |got - want| relative to the larger of |want| and its row's
+ * root mean square. Rows that are small by chance are measured against the whole tensor: against a
+ * quarter of its root mean square, all of it when they have fewer than 8 elements; logarithms
+ * against at least 1. A row may be off by the tolerance, a single element of a longer row by four
+ * times that. The tolerance belongs to the coarsest dtype among the output and the float inputs.
+ * Infinities and NaN must agree exactly. */
 #include "cli/problem.h"
 #include <math.h>
 #include <stdlib.h>
