@@ -1,6 +1,8 @@
 /* context: which CUDA context a call works in.
- * in:  a device, or RT_CURRENT        out: a context of it, current in the calling thread until the scope is left
- * relies on: cuCtxGetId (12.0) failing for a destroyed context; older drivers are asked cuCtxGetApiVersion. */
+ * in:  a device, or RT_CURRENT        out: a context of it, current in the calling thread until
+ * the scope is left
+ * relies on: cuCtxGetId (12.0) failing for a destroyed context; older drivers are asked
+ * cuCtxGetApiVersion. */
 #include "runtime/cuda_internal.h"
 
 bool rt_context_id(const rt_cuda *cuda, cu_context context, uint64_t *id)
@@ -49,7 +51,7 @@ static rt_status retain_primary(rt_cuda *cuda, int device, cu_context *context, 
 	return RT_OK;
 }
 
-/* Forgets a primary context that somebody has reset (cudaDeviceReset): it was released with that. */
+/* Forgets a primary context that somebody has reset (cudaDeviceReset): that released it. */
 static void drop_primary(rt_cuda *cuda, int device, cu_context context)
 {
 	cu_context expected = context;

@@ -1,7 +1,8 @@
 /* cuda: find the driver library, bind its functions, initialise it.
- * in:  libcuda.so.1 or a file that the caller names        out: an rt_cuda with every function of cuda_api.def
- * relies on: cuGetProcAddress giving the form of a function that a CUDA release had; without it (drivers before 11.3)
- * the symbols' version suffixes say the same. */
+ * in:  libcuda.so.1 or a file that the caller names
+ * out: an rt_cuda with every function of cuda_api.def
+ * relies on: cuGetProcAddress giving the form of a function that a CUDA release had; without it
+ * (drivers before 11.3) the symbols' version suffixes say the same. */
 #include "runtime/cuda_internal.h"
 #include <dlfcn.h>
 #include <stdarg.h>

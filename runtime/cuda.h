@@ -1,14 +1,17 @@
 /* cuda.h: the CUDA driver, loaded at run time, and its devices.
  *
- * Layers: cuda.h (driver, devices, contexts) <- module.h (one kernel's code, loaded per context) <- launch.h; memory.h
- * (for the command line) stands on cuda.h; ptxas.h needs no driver. Link: trikl_cuda.
+ * Layers: cuda.h (driver, devices, contexts) <- module.h (one kernel's code, loaded per context)
+ * <- launch.h; memory.h (for the command line) stands on cuda.h; ptxas.h needs no driver. Link:
+ * trikl_cuda.
  *
- * Threads: an rt_cuda may be used by any number of threads at once. Destroying one while it is used is a mistake, and
- * it must outlive the modules, streams and timers made with it. After fork() a child must not use it.
+ * Threads: an rt_cuda may be used by any number of threads at once. Destroying one while it is
+ * used is a mistake, and it must outlive the modules, streams and timers made with it. After
+ * fork() a child must not use it.
  *
- * Contexts: calls with a `device` work in the calling thread's current context when that belongs to the device (or the
- * device is RT_CURRENT), else in the device's primary context, which is retained until rt_cuda_close. The thread's
- * current context is the same after each call as before. */
+ * Contexts: calls with a `device` work in the calling thread's current context when that belongs
+ * to the device (or the device is RT_CURRENT), else in the device's primary context, which is
+ * retained until rt_cuda_close. The thread's current context is the same after each call as
+ * before. */
 #pragma once
 #include "runtime/cuda_types.h"
 #include "runtime/error.h"
@@ -34,9 +37,10 @@ typedef struct {
 
 /* cuda.c */
 
-/* Loads the driver library and initialises it. `path` NULL: $TRIKL_LIBCUDA where set and not running with raised
- * privileges, else libcuda.so.1. Errors: NO_DRIVER, OLD_DRIVER (before CUDA 11.0: the message names the missing
- * function), NO_DEVICE, NO_MEMORY, DRIVER. The library stays loaded until the process ends. */
+/* Loads the driver library and initialises it. `path` NULL: $TRIKL_LIBCUDA where set and not
+ * running with raised privileges, else libcuda.so.1. Errors: NO_DRIVER, OLD_DRIVER (before CUDA
+ * 11.0: the message names the missing function), NO_DEVICE, NO_MEMORY, DRIVER. The library stays
+ * loaded until the process ends. */
 rt_status rt_cuda_open(const char *path, rt_cuda **cuda, rt_error *err);
 /* Releases the primary contexts. NULL is ignored. */
 void rt_cuda_close(rt_cuda *cuda);

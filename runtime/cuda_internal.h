@@ -1,4 +1,5 @@
-/* cuda_internal.h: what the files of the GPU runtime share: the bound driver functions and the contexts. */
+/* cuda_internal.h: what the files of the GPU runtime share: the bound driver functions and the
+ * contexts. */
 #pragma once
 #include "runtime/cuda.h"
 #include <pthread.h>

@@ -1,6 +1,6 @@
-/* cuda_types.h: the types and constants of the CUDA Driver API that Trikl uses, so that building needs no CUDA toolkit.
- * Enumerations are passed as `unsigned`, which is their ABI. tests/unit/cuda/test_abi.c compares all of this with
- * NVIDIA's cuda.h where one is installed. */
+/* cuda_types.h: the types and constants of the CUDA Driver API that Trikl uses, so that building
+ * needs no CUDA toolkit. Enumerations are passed as `unsigned`, which is their ABI.
+ * tests/unit/cuda/test_abi.c compares all of this with NVIDIA's cuda.h where one is installed. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
-/* error.h: how the runtime's GPU part reports failures. Functions return a status and fill an rt_error, which the caller
- * owns, when one is given; nothing is printed and nothing aborts. A zeroed rt_error is empty. */
+/* error.h: how the runtime's GPU part reports failures. Functions return a status and fill an
+ * rt_error, which the caller owns, when one is given; nothing is printed and nothing aborts. A
+ * zeroed rt_error is empty. */
 #pragma once
 #include <stddef.h>
 
@@ -11,9 +12,9 @@ typedef enum {
 	RT_OLD_DRIVER,    /* the driver lacks what is needed: a function, this PTX version */
 	RT_NO_DEVICE,     /* a driver without a usable GPU */
 	RT_DEVICE_MEMORY, /* out of device memory */
-	RT_RESOURCES, /* the kernel needs more registers, threads or shared memory than the device has */
-	RT_NO_CODE,  /* the image holds nothing that this device can run */
-	RT_REJECTED, /* the driver's compiler or ptxas refused the code: see the log */
+	RT_RESOURCES,     /* the kernel needs more of something than the device has */
+	RT_NO_CODE,       /* the image holds nothing that this device can run */
+	RT_REJECTED,      /* the driver's compiler or ptxas refused the code: see the log */
 	RT_CAPTURE,  /* a load would be needed while the stream is being captured: prepare before */
 	RT_CONTEXT,  /* the context is gone or unusable, also after a kernel's fault */
 	RT_DRIVER,   /* any other failure of a driver call: see `result` */

@@ -1,6 +1,7 @@
 /* launch: start a kernel on a stream.
  * in:  a module, a grid, a block of parameters        out: the kernel is queued on the stream
- * relies on: rt_module_find, which takes no lock; everything slow happens on the first launch in a context. */
+ * relies on: rt_module_find, which takes no lock; everything slow happens on the first launch in a
+ * context. */
 #include "runtime/launch.h"
 #include "runtime/module_internal.h"
 
@@ -97,7 +98,8 @@ static rt_status load(rt_module *m, const rt_scope *scope, cu_stream stream, con
 	return RT_CAPTURE;
 }
 
-/* The instance in the calling thread's own context; NULL: none current, another device's, or not loaded. */
+/* The instance in the calling thread's own context; NULL: none current, another device's, or not
+ * loaded. */
 static const rt_instance *find_current(rt_module *m, int device)
 {
 	const rt_instance *in;

@@ -1,8 +1,9 @@
 /* launch.h: start a kernel.
  *
- * A launch allocates nothing, waits for nothing and may be captured into a CUDA graph, provided that the module has
- * been prepared for the context; else the first launch loads it, and while the stream is being captured that is
- * refused with RT_CAPTURE. Any number of threads may launch one module at once. */
+ * A launch allocates nothing, waits for nothing and may be captured into a CUDA graph, provided
+ * that the module has been prepared for the context; else the first launch loads it, and while the
+ * stream is being captured that is refused with RT_CAPTURE. Any number of threads may launch one
+ * module at once. */
 #pragma once
 #include "runtime/module.h"
 
@@ -15,8 +16,9 @@ typedef struct {
 	unsigned shared;     /* dynamic bytes a block, up to the module's */
 } rt_launch_config;
 
-/* Starts the kernel with the arguments that lie in `parameters`, each at a multiple of its size, as the kernel declares
- * them. The block is copied before this returns. Errors: ARGUMENT, CAPTURE, those of rt_module_prepare, and what the
- * driver says of the launch or of earlier work in the context. */
+/* Starts the kernel with the arguments that lie in `parameters`, each at a multiple of its size,
+ * as the kernel declares them. The block is copied before this returns. Errors: ARGUMENT, CAPTURE,
+ * those of rt_module_prepare, and what the driver says of the launch or of earlier work in the
+ * context. */
 rt_status rt_launch(rt_module *module, const rt_launch_config *config, const void *parameters,
 	size_t size, rt_error *err);

@@ -1,12 +1,13 @@
-/* memory.h: device memory, streams and timing for the command line and tests. The library itself takes both from its
- * caller. Contexts and threads as in cuda.h: calls for one device must all be made with the same context current, or
- * with none. */
+/* memory.h: device memory, streams and timing for the command line and tests. The library itself
+ * takes both from its caller. Contexts and threads as in cuda.h: calls for one device must all be
+ * made with the same context current, or with none. */
 #pragma once
 #include "runtime/cuda.h"
 
 typedef struct rt_timer rt_timer;
 
-/* `bytes` of device memory, aligned to 256; 0 bytes give a pointer too. Errors: DEVICE_MEMORY, CONTEXT, ... */
+/* `bytes` of device memory, aligned to 256; 0 bytes give a pointer too. Errors: DEVICE_MEMORY,
+ * CONTEXT, ... */
 rt_status rt_memory_alloc(
 	rt_cuda *cuda, int device, size_t bytes, cu_deviceptr *pointer, rt_error *err);
 /* 0 is ignored. */

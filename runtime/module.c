@@ -1,8 +1,9 @@
 /* module: load a kernel's code into CUDA contexts.
- * in:  PTX or a cubin, and a context        out: a function that can be launched there, once per context
- * relies on: rt_scope for the context. Where the driver has libraries (12.0) it holds one library for all contexts;
- * else one CUmodule per context. Loading is done with relaxed capture rules, so that it does not break a capture that
- * another thread has under way. */
+ * in:  PTX or a cubin, and a context        out: a function that can be launched there, once per
+ * context
+ * relies on: rt_scope for the context. Where the driver has libraries (12.0) it holds one library
+ * for all contexts; else one CUmodule per context. Loading is done with relaxed capture rules, so
+ * that it does not break a capture that another thread has under way. */
 #include "runtime/module_internal.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,8 @@
 #include "runtime/cuda_internal.h"
 #include "runtime/module.h"
 
-/* One per context that the module was loaded into. Written before it is published, constant afterwards. */
+/* One per context that the module was loaded into. Written before it is published, constant
+ * afterwards. */
 typedef struct rt_instance rt_instance;
 struct rt_instance {
 	rt_instance *next;
@@ -11,8 +12,7 @@ struct rt_instance {
 	uint64_t id;
 	int device;
 	cu_function function;
-	cu_module
-		module; /* NULL where the driver keeps libraries: the instance belongs to the library */
+	cu_module module; /* NULL where a library for all contexts holds the code */
 };
 
 typedef struct {

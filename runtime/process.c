@@ -83,7 +83,8 @@ static int spawn(char *const argv[], int output, pid_t *child)
 	return e;
 }
 
-/* Appends what is there to read; false at the end of the output or out of memory. Text past the limit is dropped. */
+/* Appends what is there to read; false at the end of the output. Text past the
+ * limit is dropped. */
 static bool read_some(int pipe, rt_process_result *r)
 {
 	char chunk[CHUNK];

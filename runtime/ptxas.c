@@ -1,6 +1,7 @@
 /* ptxas: assemble PTX with an installed ptxas.
- * in:  PTX text and an architecture        out: a cubin, the log, what the log says of registers and spills
- * Files go through a folder that only this user can enter; it is removed whatever happens. */
+ * in:  PTX text and an architecture        out: a cubin, the log, what the log says of registers
+ * and spills Files go through a folder that only this user can enter; it is removed whatever
+ * happens. */
 #include "runtime/ptxas.h"
 #include "runtime/process.h"
 #include <errno.h>
@@ -40,7 +41,7 @@ static bool try_folder(const char *folder, size_t length, const char *below, cha
 /* The absolute folders of PATH; relative ones would depend on where the host program stands. */
 static bool try_path(char path[PATH_MAX])
 {
-	const char *p = getenv("PATH");
+	const char *p = secure_getenv("PATH");
 
 	while (p && *p) {
 		size_t length = strcspn(p, ":");
@@ -54,7 +55,8 @@ static bool try_path(char path[PATH_MAX])
 
 static bool find_program(char path[PATH_MAX])
 {
-	const char *const home[] = {getenv("CUDA_HOME"), getenv("CUDA_PATH"), "/usr/local/cuda"};
+	const char *const home[] = {
+		secure_getenv("CUDA_HOME"), secure_getenv("CUDA_PATH"), "/usr/local/cuda"};
 
 	if (try_path(path))
 		return true;
@@ -66,7 +68,7 @@ static bool find_program(char path[PATH_MAX])
 
 rt_status rt_ptxas_find(rt_ptxas **tool, rt_error *err)
 {
-	const char *named = getenv("TRIKL_PTXAS");
+	const char *named = secure_getenv("TRIKL_PTXAS");
 	rt_ptxas *t;
 
 	*tool = NULL;

@@ -1,4 +1,5 @@
-/* fake.h: for tests on the stand-in driver: opens one of its builds and gives its control functions. */
+/* fake.h: for tests on the stand-in driver: opens one of its builds and gives its control
+ * functions. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* fake_cuda: the driver's entry, devices and contexts. fake_code.c has modules, launches and memory. */
+/* fake_cuda: the driver's entry, devices and contexts. fake_code.c has modules, launches and
+ * memory. */
 #include "fake_cuda.h"
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,9 +1,11 @@
-/* fake_cuda.h: a stand-in for libcuda.so.1 that records calls, fails on demand and checks the rules of the real driver:
- * which context must be current, what lives, what a capture forbids. Broken rules count as violations.
+/* fake_cuda.h: a stand-in for libcuda.so.1 that records calls, fails on demand and checks the
+ * rules of the real driver: which context must be current, what lives, what a capture forbids.
+ * Broken rules count as violations.
  *
- * A PTX image is accepted when it holds ".entry NAME"; ".target sm_NN" must suit the device; "reject" makes the compiler
- * refuse it. A cubin is "\177ELF sm_NN NAME". Built three times: fake_cuda (12.8), fake_cuda_v1 (11.8: cuGetProcAddress
- * in its first form), fake_cuda_old (11.2: symbols only). */
+ * A PTX image is accepted when it holds ".entry NAME"; ".target sm_NN" must suit the device;
+ * "reject" makes the compiler refuse it. A cubin is "\177ELF sm_NN NAME". Built three times:
+ * fake_cuda (12.8), fake_cuda_v1 (11.8: cuGetProcAddress in its first form), fake_cuda_old (11.2:
+ * symbols only). */
 #pragma once
 #include "runtime/cuda_types.h"
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* test_abi: our declarations of the driver's functions, types and constants against NVIDIA's cuda.h. The comparison is
- * made by the compiler; without the header the test is skipped. */
+/* test_abi: our declarations of the driver's functions, types and constants against NVIDIA's
+ * cuda.h. The comparison is made by the compiler; without the header the test is skipped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* test_arch: the architecture table: lookups, whose code runs where, occupancy, rewriting of PTX headers. */
+/* test_arch: the architecture table: lookups, whose code runs where, occupancy, rewriting of PTX
+ * headers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
-/* test_arch_ptx: the families of each architecture, asked of ptxas: an instruction of each family that a row has must
- * assemble for it, one of each that it lacks must not. Skipped where ptxas is absent; rows newer than it are left out. */
+/* test_arch_ptx: the families of each architecture, asked of ptxas: an instruction of each family
+ * that a row has must assemble for it, one of each that it lacks must not. Skipped where ptxas is
+ * absent; rows newer than it are left out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ static const char *const sample[ARCH_FAMILY_COUNT] = {
 	[ARCH_BIT_MUL_BF16X2] = "mul.rn.bf16x2 %r0, %r1, %r2;\nsub.rn.bf16x2 %r1, %r0, %r2;",
 };
 
-/* A kernel with the instructions of `families`, as LLVM would write it for the row, then retargeted. */
+/* A kernel with the instructions of `families`, as LLVM would write it for the row, then
+ * retargeted. */
 static rt_status assemble(rt_ptxas *tool, const arch *a, unsigned families, rt_error *err)
 {
 	rt_ptxas_options o = {.arch = a->name};
@@ -104,7 +106,8 @@ static void test_families(void **state)
 	rt_ptxas_destroy(tool);
 }
 
-/* Code that was generated for llvm_cpu and retargeted assembles for each row, also with the PTX version of LLVM. */
+/* Code that was generated for llvm_cpu and retargeted assembles for each row, also with the PTX
+ * version of LLVM. */
 static void test_retargeted(void **state)
 {
 	int count;

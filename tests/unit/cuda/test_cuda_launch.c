@@ -1,4 +1,5 @@
-/* test_cuda_launch: what a launch hands to the driver, from many threads; that it allocates nothing and is quick. */
+/* test_cuda_launch: what a launch hands to the driver, from many threads; that it allocates
+ * nothing and is quick. */
 #include "fake.h"
 #include "runtime/launch.h"
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* test_gpu: the runtime on a real driver and GPU: load from PTX and cubin, launch, read back, time. Skipped where there
- * is no driver or no GPU. */
+/* test_gpu: the runtime on a real driver and GPU: load from PTX and cubin, launch, read back,
+ * time. Skipped where there is no driver or no GPU. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* test_module: loading code into contexts: libraries and modules, logs, several devices, refusals, unloading. */
+/* test_module: loading code into contexts: libraries and modules, logs, several devices, refusals,
+ * unloading. */
 #include "fake.h"
 #include "runtime/launch.h"
 #include <stdlib.h>
@@ -54,7 +55,8 @@ static void test_load_once(void **state)
 	}
 }
 
-/* Libraries that compile when a kernel is first asked for write to the log after the load has returned. */
+/* Libraries that compile when a kernel is first asked for write to the log after the load has
+ * returned. */
 static void test_lazy_library(void **state)
 {
 	fake f = fake_load("fake_cuda");

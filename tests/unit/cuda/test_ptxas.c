@@ -1,5 +1,5 @@
-/* test_ptxas: finding and running ptxas. What needs the real one is skipped where none is installed; failures are
- * played by small scripts. */
+/* test_ptxas: finding and running ptxas. What needs the real one is skipped where none is
+ * installed; failures are played by small scripts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,7 +149,8 @@ static void test_rejected(void **state)
 	rt_ptxas_destroy(tool);
 }
 
-/* An accumulator is read before wgmma.wait_group: ptxas inserts a wait and says so, with exit code 0. */
+/* An accumulator is read before wgmma.wait_group: ptxas inserts a wait and says so, with exit code
+ * 0. */
 static const char serialised[] =
 	".version 8.0\n.target sm_90a\n.address_size 64\n"
 	".visible .entry k(.param .u64 out, .param .u64 desc)\n.maxntid 128, 1, 1\n{\n"
@@ -343,7 +344,8 @@ static void test_bad_versions(void **state)
 	unsetenv("TRIKL_PTXAS");
 }
 
-/* The environment of the child: no input, no open files, no blocked signals; and a vanished program. */
+/* The environment of the child: no input, no open files, no blocked signals; and a vanished
+ * program. */
 static void test_child(void **state)
 {
 	rt_ptxas *tool = find_script("cat; test ! -e /proc/self/fd/9 || echo fd9; grep SigBlk "
