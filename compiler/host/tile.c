@@ -288,7 +288,9 @@ static V weight(host_cx *h, tile_state *t, V at, int v, V *offset)
 
 	if (!h->m->normalised)
 		return s;
-	p = hm_exp2_neg(h, hb_fma(h, s, score_scale(h), LLVMBuildFNeg(h->b, offset[v], "")));
+	/* not fused: the largest score must give exactly 2^0, however large it is */
+	p = hm_exp2_neg(
+		h, LLVMBuildFSub(h->b, LLVMBuildFMul(h->b, s, score_scale(h), ""), offset[v], ""));
 	LLVMBuildStore(h->b, LLVMBuildFAdd(h->b, hb_get(h, h->vf, t->l[v]), p, ""), t->l[v]);
 	return p;
 }
