@@ -64,6 +64,12 @@ const tile_name *tile_name_find(const tile_program *p, const char *name, size_t 
 	return e->name ? e : NULL;
 }
 
+void tile_name_poison(tile_program *p, const char *name)
+{
+	if (!tile_name_find(p, name, strlen(name)))
+		name_insert(p->arena, p->names, (tile_name){name, NAME_POISON, NULL});
+}
+
 static bool word_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -482,9 +488,23 @@ void tile_if_begin(tile_program *p, loc at, tile_expr *cond)
 	tile_enter(p, s);
 }
 
+int tile_flow_depth(const tile_program *p)
+{
+	int n = 0;
+
+	for (const struct tile_flow *f = p->flow; f; f = f->outer)
+		n++;
+	return n;
+}
+
+bool tile_can_else(const tile_program *p)
+{
+	return p->flow && p->flow->stmt->op == TILE_IF && p->open == &p->flow->stmt->body;
+}
+
 void tile_else(tile_program *p)
 {
-	if (!p->flow || p->flow->stmt->op != TILE_IF || p->open != &p->flow->stmt->body)
+	if (!tile_can_else(p))
 		ice("else without if");
 	p->open = &p->flow->stmt->other;
 }

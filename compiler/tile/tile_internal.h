@@ -7,6 +7,7 @@
 typedef enum {
 	NAME_NONE,
 	NAME_RESERVED,
+	NAME_POISON,
 	NAME_ARG,
 	NAME_BUFFER,
 	NAME_FRAG,
@@ -27,6 +28,11 @@ tile_var *tile_var_create(tile_program *p, const char *name, tile_type type, boo
 /* A statement without operands at the end of the open block; bodies open with tile_enter. */
 tile_stmt *tile_append(tile_program *p, loc at, tile_opcode op);
 void tile_enter(tile_program *p, tile_stmt *s);
+/* How many bodies are open; whether the innermost one may have an else. */
+int tile_flow_depth(const tile_program *p);
+bool tile_can_else(const tile_program *p);
+/* Marks a free name as one whose definition went wrong. */
+void tile_name_poison(tile_program *p, const char *name);
 
 /* --- value.c --- */
 
@@ -36,15 +42,59 @@ tile_expr *tx_make(
 /* Widens i32 operands that stand beside i64 ones. */
 void tx_widen(tile_program *p, tile_expr_op op, tile_expr **x, tile_expr **y, tile_expr **z);
 
+/* --- print.c --- */
+
+/* Precedence of an infix operation in the text form, 1 loosest; 0: written as a call. */
+int tile_precedence(tile_expr_op op);
+
+/* --- lex.c --- */
+
+typedef enum {
+	TOKEN_END,
+	TOKEN_LINE,
+	TOKEN_WORD,
+	TOKEN_INT,
+	TOKEN_FLOAT,
+	TOKEN_SHARED,
+	TOKEN_MARK,
+	TOKEN_BAD
+} tile_token_kind;
+
+typedef struct {
+	tile_token_kind kind;
+	loc at;
+	uint64_t i;  /* INT, SHARED ($n); saturates */
+	bool wide;   /* INT with i64 */
+	double f;    /* FLOAT */
+	loc comment; /* LINE: the text after its ';', blanks trimmed */
+} tile_token;
+
+/* The token that begins at or after `from`. Blanks are skipped, lines are tokens. */
+tile_token tile_lex(const source *src, uint32_t from);
+/* Whether the token's text is `s`. */
+bool tile_token_is(const source *src, const tile_token *t, const char *s);
+
 /* --- check.c --- */
 
 /* Operand types of one operation. False: `why` says what is wrong. */
 bool tile_check_expr(tile_expr_op op, tile_type to, const tile_expr *x, const tile_expr *y,
 	const tile_expr *z, text *why);
+bool tile_check_arg(const tile_arg *a, text *why);
 bool tile_check_frag(const tile_program *p, const tile_frag *f, text *why);
 bool tile_check_buffer(const tile_buffer *b, text *why);
-/* Types, shapes and layouts of one statement, without its body. */
-bool tile_check_stmt(const tile_program *p, const tile_stmt *s, text *why);
+
+/* Marks of the nodes already visited, for walks over graphs: stamp[id] == now. */
+typedef struct {
+	const tile_program *p;
+	arena *arena;
+	uint32_t *stamp, size, now;
+} tile_walk;
+
+/* Begins a new walk; then tile_walk_first says whether a node is met for the first time. */
+void tile_walk_begin(tile_walk *w);
+bool tile_walk_first(tile_walk *w, const tile_expr *x);
+/* Operand types, shapes and layouts of one statement, without its body. */
+bool tile_check_stmt(tile_walk *w, const tile_stmt *s, text *why);
 
 /* --- range.c --- */
 

@@ -1,0 +1,704 @@
+/* parse.c: text -> program; the reverse of print.c.
+ * A kernel's head, its declarations, then statements, one a line, read as tile_ops.def's syntax
+ * column says. After a mistake the rest of its line is skipped; the names that the line defines are
+ * poisoned, so that their uses are not reported too. */
+#include "tile/parse.h"
+#include <string.h>
+
+/* --- tokens --- */
+
+void parse_next(parser *c)
+{
+	c->last = c->tok.at;
+	c->tok = tile_lex(c->src, c->tok.at.end);
+}
+
+bool parse_is(const parser *c, const char *s)
+{
+	return tile_token_is(c->src, &c->tok, s);
+}
+
+bool parse_accept(parser *c, const char *s)
+{
+	if (!parse_is(c, s))
+		return false;
+	parse_next(c);
+	return true;
+}
+
+bool parse_wanted(parser *c, const char *what)
+{
+	const char *found = c->src->text + c->tok.at.begin;
+	int len = (int)(c->tok.at.end - c->tok.at.begin);
+
+	if (c->tok.kind == TOKEN_LINE || c->tok.kind == TOKEN_END)
+		diag_error(c->d, (loc){c->last.end, c->last.end},
+			"expected %s at the end of the line", what);
+	else if (c->tok.kind == TOKEN_BAD)
+		diag_error(c->d, c->tok.at, "expected %s; this is no word or number", what);
+	else
+		diag_error(c->d, c->tok.at, "expected %s, found '%.*s'", what, len > 40 ? 40 : len,
+			found);
+	return false;
+}
+
+bool parse_expect(parser *c, const char *s)
+{
+	char what[16] = "'";
+
+	if (parse_accept(c, s))
+		return true;
+	strncat(what, s, sizeof what - 3);
+	strcat(what, "'");
+	return parse_wanted(c, what);
+}
+
+static const tile_name *lookup(const parser *c)
+{
+	return tile_name_find(
+		c->p, c->src->text + c->tok.at.begin, c->tok.at.end - c->tok.at.begin);
+}
+
+const tile_name *parse_name(parser *c, tile_name_kind kind, const char *what)
+{
+	const tile_name *n;
+
+	if (c->tok.kind != TOKEN_WORD) {
+		parse_wanted(c, what);
+		return NULL;
+	}
+	n = lookup(c);
+	if (!n)
+		diag_error(c->d, c->tok.at, "unknown name '%.*s'",
+			(int)(c->tok.at.end - c->tok.at.begin), c->src->text + c->tok.at.begin);
+	else if (n->kind == NAME_RESERVED ||
+		 (kind != NAME_NONE && n->kind != kind && n->kind != NAME_POISON))
+		parse_wanted(c, what);
+	if (!n || n->kind == NAME_POISON || (kind != NAME_NONE && n->kind != kind) ||
+		n->kind == NAME_RESERVED)
+		return NULL;
+	parse_next(c);
+	return n;
+}
+
+bool parse_integer(parser *c, int64_t low, int64_t high, int64_t *v)
+{
+	bool negative = parse_accept(c, "-");
+	tile_token t = c->tok;
+
+	if (t.kind != TOKEN_INT || t.wide)
+		return parse_wanted(c, "an integer");
+	*v = t.i > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)t.i;
+	if (negative)
+		*v = -*v;
+	if (*v < low || *v > high) {
+		diag_error(c->d, t.at, "the number does not lie in %lld .. %lld", (long long)low,
+			(long long)high);
+		return false;
+	}
+	parse_next(c);
+	return true;
+}
+
+static bool parse_extent(parser *c, int *v)
+{
+	int64_t n;
+
+	if (!parse_integer(c, 1, 1 << 16, &n))
+		return false;
+	*v = (int)n;
+	return true;
+}
+
+bool parse_type(parser *c, tile_type *t)
+{
+	for (int i = 0; i < TILE_TYPE_COUNT; i++)
+		if (parse_accept(c, tile_type_name((tile_type)i))) {
+			*t = (tile_type)i;
+			return true;
+		}
+	return parse_wanted(c, "a type");
+}
+
+/* A word that names nothing yet. */
+static const char *fresh_name(parser *c, loc *at)
+{
+	const tile_name *n;
+
+	if (c->tok.kind != TOKEN_WORD) {
+		parse_wanted(c, "a name");
+		return NULL;
+	}
+	n = lookup(c);
+	if (n) {
+		diag_error(c->d, c->tok.at,
+			n->kind == NAME_RESERVED ? "'%s' is a reserved word"
+						 : "'%s' has a meaning already",
+			n->name);
+		return NULL;
+	}
+	*at = c->tok.at;
+	parse_next(c);
+	c->pending = arena_strndup(c->a, c->src->text + at->begin, at->end - at->begin);
+	return c->pending;
+}
+
+/* --- lines --- */
+
+/* The end of a line; *comment is its comment. */
+static bool end_line(parser *c, loc *comment)
+{
+	*comment = (loc){0};
+	if (c->tok.kind == TOKEN_END)
+		return true;
+	if (c->tok.kind != TOKEN_LINE)
+		return parse_wanted(c, "the end of the line");
+	*comment = c->tok.comment;
+	parse_next(c);
+	return true;
+}
+
+static void skip_blank_lines(parser *c)
+{
+	while (c->tok.kind == TOKEN_LINE)
+		parse_next(c);
+}
+
+/* To the next line; whether the one left opens a body. */
+static bool skip_line(parser *c)
+{
+	bool opens = false;
+
+	while (c->tok.kind != TOKEN_LINE && c->tok.kind != TOKEN_END) {
+		opens = parse_is(c, "{");
+		parse_next(c);
+	}
+	if (c->tok.kind == TOKEN_LINE)
+		parse_next(c);
+	return opens;
+}
+
+static const char *comment_text(const parser *c, loc at)
+{
+	return at.begin < at.end ? arena_strndup(c->a, c->src->text + at.begin, at.end - at.begin)
+				 : NULL;
+}
+
+/* "spec:12 note" */
+static void attach_comment(parser *c, tile_stmt *s, loc at)
+{
+	const char *note = comment_text(c, at);
+	long line = 0;
+
+	s->line = 0;
+	if (note && strncmp(note, "spec:", 5) == 0 && note[5] >= '1' && note[5] <= '9') {
+		note += 5;
+		while (*note >= '0' && *note <= '9' && line < 100000000)
+			line = line * 10 + (*note++ - '0');
+		while (*note == ' ')
+			note++;
+		s->line = (int)line;
+	}
+	s->note = note && *note ? note : NULL;
+}
+
+/* --- declarations --- */
+
+static void report(parser *c, bool ok, text *why, loc at)
+{
+	if (!ok)
+		diag_error(c->d, at, "%s", why->data);
+	text_free(why);
+}
+
+static bool parse_argument(parser *c, bool written)
+{
+	const char *name;
+	tile_type type;
+	tile_arg *a;
+	text why = {0};
+	loc at, comment;
+	bool tensor;
+
+	name = fresh_name(c, &at);
+	if (!name || !parse_expect(c, ":") || !parse_type(c, &type))
+		return false;
+	tensor = parse_accept(c, "[");
+	if ((tensor && !parse_expect(c, "]")) || !end_line(c, &comment))
+		return false;
+	a = tensor ? tile_tensor(c->p, at, name, type, written) : tile_scalar(c->p, at, name, type);
+	a->written = written;
+	a->what = comment_text(c, comment);
+	c->pending = NULL;
+	report(c, tile_check_arg(a, &why), &why, at);
+	return true;
+}
+
+static bool parse_buffer(parser *c)
+{
+	const char *name;
+	int slots, rows, cols;
+	int64_t swizzle = -1, offset = -1;
+	const tile_name *base = NULL;
+	tile_type type;
+	tile_buffer *b;
+	text why = {0};
+	loc at, comment;
+
+	name = fresh_name(c, &at);
+	if (!name || !parse_expect(c, ":") || !parse_type(c, &type) || !parse_expect(c, "[") ||
+		!parse_extent(c, &slots) || !parse_expect(c, ",") || !parse_extent(c, &rows) ||
+		!parse_expect(c, ",") || !parse_extent(c, &cols) || !parse_expect(c, "]"))
+		return false;
+	if (parse_accept(c, "swizzle") && !parse_integer(c, 0, 3, &swizzle))
+		return false;
+	if (parse_accept(c, "at") && !parse_integer(c, 0, INT32_MAX, &offset))
+		return false;
+	if (parse_accept(c, "shares")) {
+		base = parse_name(c, NAME_BUFFER, "a shared buffer");
+		if (!base)
+			return false;
+	}
+	if (!end_line(c, &comment))
+		return false;
+	b = base ? tile_shared_again(c->p, at, name, type, slots, rows, cols, base->thing)
+		 : tile_shared(c->p, at, name, type, slots, rows, cols);
+	b->swizzle = swizzle < 0 ? b->swizzle : (int)swizzle;
+	b->offset = offset;
+	b->what = comment_text(c, comment);
+	c->pending = NULL;
+	report(c, tile_check_buffer(b, &why), &why, at);
+	return true;
+}
+
+static bool parse_over(parser *c, tile_layout *of)
+{
+	*of = LAYOUT_ACC;
+	if (!parse_accept(c, "over") || parse_accept(c, "acc"))
+		return true;
+	*of = LAYOUT_OPA;
+	return parse_accept(c, "opa") || parse_wanted(c, "'acc' or 'opa'");
+}
+
+static bool parse_frag(parser *c, tile_layout l)
+{
+	const char *name;
+	int first = 1, second = 1;
+	bool vector = l == LAYOUT_ROWV || l == LAYOUT_COLV;
+	tile_layout of = LAYOUT_ACC;
+	tile_type type;
+	tile_frag *f;
+	text why = {0};
+	loc at, comment;
+
+	name = fresh_name(c, &at);
+	if (!name || !parse_expect(c, ":") || !parse_type(c, &type) || !parse_expect(c, "[") ||
+		!parse_extent(c, &first))
+		return false;
+	if (!vector && (!parse_expect(c, ",") || !parse_extent(c, &second)))
+		return false;
+	if (!parse_expect(c, "]") || (l == LAYOUT_COLV && !parse_over(c, &of)) ||
+		!end_line(c, &comment))
+		return false;
+	f = l == LAYOUT_COLV ? tile_columnv(c->p, at, name, type, of, first)
+			     : tile_register(c->p, at, name, l, type, first, second);
+	f->what = comment_text(c, comment);
+	c->pending = NULL;
+	report(c, tile_check_frag(c->p, f, &why), &why, at);
+	return true;
+}
+
+/* One declaration; *is false: the line is none. */
+static bool parse_declaration(parser *c, bool *is)
+{
+	*is = true;
+	if (parse_accept(c, "in"))
+		return parse_argument(c, false);
+	if (parse_accept(c, "out"))
+		return parse_argument(c, true);
+	if (parse_accept(c, "shared"))
+		return parse_buffer(c);
+	for (tile_layout l = LAYOUT_ACC; l <= LAYOUT_COLV; l++)
+		if (parse_accept(c, tile_layout_name(l)))
+			return parse_frag(c, l);
+	*is = false;
+	return true;
+}
+
+/* --- operands --- */
+
+static bool parse_first(parser *c, tile_expr **x, int *n)
+{
+	*x = parse_value(c);
+	return *x && parse_expect(c, ":+") && parse_extent(c, n);
+}
+
+static bool parse_slice(parser *c, tile_slice *s)
+{
+	const tile_name *n = parse_name(c, NAME_FRAG, "a register tile");
+
+	if (!n)
+		return false;
+	*s = tile_whole(n->thing);
+	s->first = tx_i32(c->p, 0);
+	s->first_row = tx_i32(c->p, 0);
+	if (!parse_accept(c, "["))
+		return true;
+	if (!parse_accept(c, ":") && !parse_first(c, &s->first_row, &s->rows))
+		return false;
+	return parse_expect(c, ",") && parse_first(c, &s->first, &s->cols) && parse_expect(c, "]");
+}
+
+static bool parse_region(parser *c, tile_region *r)
+{
+	const tile_name *n = parse_name(c, NAME_BUFFER, "a shared buffer");
+
+	if (!n || !parse_expect(c, "["))
+		return false;
+	*r = tile_all(n->thing, parse_value(c));
+	r->row = tx_i32(c->p, 0);
+	r->col = tx_i32(c->p, 0);
+	if (!r->slot)
+		return false;
+	if (parse_accept(c, "]"))
+		return true;
+	return parse_expect(c, ",") && parse_first(c, &r->row, &r->rows) && parse_expect(c, ",") &&
+	       parse_first(c, &r->col, &r->cols) && parse_expect(c, "]");
+}
+
+static bool parse_tensor(parser *c, tile_arg **t)
+{
+	const tile_name *n = parse_name(c, NAME_ARG, "a tensor");
+
+	if (!n)
+		return false;
+	*t = n->thing;
+	if ((*t)->kind == ARG_TENSOR)
+		return true;
+	diag_error(c->d, c->last, "'%s' is no tensor", n->name);
+	return false;
+}
+
+static bool parse_word(parser *c, tile_word *w)
+{
+	*w = WORD_MAX;
+	if (parse_accept(c, "max"))
+		return true;
+	*w = WORD_SUM;
+	return parse_accept(c, "sum") || parse_wanted(c, "'max' or 'sum'");
+}
+
+static bool parse_operand(parser *c, char letter, tile_operand *o)
+{
+	const tile_name *n;
+	loc at;
+
+	switch (letter) {
+	case 'd':
+		return fresh_name(c, &at) != NULL;
+	case 'v':
+		n = parse_name(c, NAME_VAR, "a variable");
+		o->var = n ? n->thing : NULL;
+		return n != NULL;
+	case 'f':
+		return parse_slice(c, &o->slice);
+	case 's':
+		return parse_region(c, &o->region);
+	case 't':
+		return parse_tensor(c, &o->tensor);
+	case 'e':
+		o->value = parse_value(c);
+		return o->value != NULL;
+	case 'i':
+		return parse_integer(c, INT32_MIN, INT32_MAX, &o->integer);
+	case 'w':
+		return parse_word(c, &o->word);
+	default:
+		ice("no operand letter '%c'", letter);
+	}
+}
+
+/* --- statements --- */
+
+static bool is_word_char(char x)
+{
+	return x >= 'a' && x <= 'z';
+}
+
+/* The literal at *x, copied; *x moves behind it. */
+static void take_literal(const char **x, char lit[8])
+{
+	size_t n = 1;
+
+	if (is_word_char(**x))
+		while (is_word_char((*x)[n]))
+			n++;
+	else if (strncmp(*x, "+=", 2) == 0 || strncmp(*x, "..", 2) == 0)
+		n = 2;
+	memcpy(lit, *x, n);
+	lit[n] = '\0';
+	*x += n;
+}
+
+/* The operand of a {...} that the text leaves out. */
+static void set_default(parser *c, tile_stmt *s, const char *group)
+{
+	int i = group[strcspn(group, "0123456789")] - '0';
+
+	if (tile_op_info[s->op].signature[i] == 'i')
+		s->arg[i].integer = 1;
+	else
+		s->arg[i].value = tile_op_info[s->op].effect == EFFECT_FLOW ? tx_i32(c->p, 1)
+									    : tx_bool(c->p, true);
+}
+
+static bool parse_syntax(parser *c, tile_stmt *s)
+{
+	const struct tile_op_info *info = &tile_op_info[s->op];
+	const char *x = info->syntax;
+	char lit[8];
+
+	while (*x) {
+		if (*x >= '0' && *x <= '9') {
+			int i = *x++ - '0';
+
+			if (!parse_operand(c, info->signature[i], &s->arg[i]))
+				return false;
+		} else if (*x == '{') {
+			const char *group = x++;
+
+			x += strspn(x, " ");
+			take_literal(&x, lit);
+			if (parse_accept(c, lit))
+				continue;
+			set_default(c, s, group);
+			x = strchr(group, '}') + 1;
+		} else if (*x == ' ' || *x == '}') {
+			x++;
+		} else {
+			take_literal(&x, lit);
+			if (!parse_expect(c, lit))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* The operation that the line's first words name. */
+static bool parse_opcode(parser *c, tile_opcode *op)
+{
+	loc at = c->tok.at;
+	tile_token dot = tile_lex(c->src, at.end), second = tile_lex(c->src, dot.at.end);
+	uint32_t end = at.end;
+	const char *names[TILE_OP_COUNT], *near;
+
+	if (c->tok.kind != TOKEN_WORD)
+		return parse_wanted(c, "a statement");
+	for (int two = 1; two >= 0; two--) {
+		if (two && (!tile_token_is(c->src, &dot, ".") || second.kind != TOKEN_WORD))
+			continue;
+		end = two ? second.at.end : at.end;
+		for (int i = 0; i < TILE_OP_COUNT; i++) {
+			size_t n = strlen(tile_op_info[i].text);
+
+			if (n != end - at.begin ||
+				memcmp(c->src->text + at.begin, tile_op_info[i].text, n) != 0)
+				continue;
+			*op = (tile_opcode)i;
+			c->tok.at.end = end;
+			parse_next(c);
+			return true;
+		}
+	}
+	diag_error(c->d, at, "unknown statement '%.*s'", (int)(at.end - at.begin),
+		c->src->text + at.begin);
+	for (int i = 0; i < TILE_OP_COUNT; i++)
+		names[i] = tile_op_info[i].text;
+	near = diag_nearest(arena_strndup(c->a, c->src->text + at.begin, at.end - at.begin), names,
+		TILE_OP_COUNT);
+	if (near)
+		diag_hint(c->d, "did you mean '%s'?", near);
+	return false;
+}
+
+/* with $1 = value */
+static bool parse_with(parser *c)
+{
+	tile_expr *x;
+	loc comment;
+
+	if (c->tok.kind != TOKEN_SHARED || c->tok.i != (uint64_t)c->shared_count + 1)
+		return parse_wanted(c, "the next '$' number");
+	parse_next(c);
+	if (!parse_expect(c, "="))
+		return false;
+	x = parse_value(c);
+	if (!x || !end_line(c, &comment))
+		return false;
+	if (c->shared_count == c->shared_cap) {
+		struct {
+			tile_expr **item;
+			int count, cap;
+		} v = {c->shared, c->shared_count, c->shared_cap};
+
+		ARENA_PUSH(c->a, &v, x);
+		c->shared = v.item;
+		c->shared_cap = v.cap;
+	}
+	c->shared[c->shared_count++] = x;
+	return true;
+}
+
+static tile_type defined_type(const tile_stmt *s)
+{
+	return s->op == TILE_LET ? s->arg[1].value->type : s->op == TILE_ANY ? TILE_B1 : TILE_I32;
+}
+
+/* A statement up to its line's end; its body is entered. */
+static bool parse_stmt(parser *c)
+{
+	tile_stmt s = {.at = c->tok.at}, *r;
+	bool flow;
+	text why = {0};
+	loc comment;
+
+	if (!parse_opcode(c, &s.op) || !parse_syntax(c, &s))
+		return false;
+	flow = tile_op_info[s.op].effect == EFFECT_FLOW;
+	s.at = loc_join(s.at, c->last);
+	if ((flow && !parse_expect(c, "{")) || !end_line(c, &comment))
+		return false;
+	if (c->pending) {
+		s.arg[0].var =
+			tile_var_create(c->p, c->pending, defined_type(&s), s.op == TILE_UNROLL);
+		c->pending = NULL;
+	}
+	r = tile_append(c->p, s.at, s.op);
+	memcpy(r->arg, s.arg, sizeof r->arg);
+	attach_comment(c, r, comment);
+	if (flow)
+		tile_enter(c->p, r);
+	report(c, tile_check_stmt(&c->walk, r, &why), &why, r->at);
+	return true;
+}
+
+/* After a mistake: the line's name is poisoned and its body is entered all the same. */
+static void recover(parser *c)
+{
+	if (c->pending)
+		tile_name_poison(c->p, c->pending);
+	if (skip_line(c))
+		tile_enter(c->p, tile_append(c->p, c->last, TILE_IF));
+	c->nest = 0;
+}
+
+/* "}" or "} else {" */
+static bool parse_close(parser *c)
+{
+	loc comment;
+
+	if (parse_accept(c, "else")) {
+		if (!tile_can_else(c->p)) {
+			diag_error(c->d, c->last, "'else' without 'if'");
+			return false;
+		}
+		tile_else(c->p);
+		return parse_expect(c, "{") && end_line(c, &comment);
+	}
+	tile_end(c->p);
+	return end_line(c, &comment);
+}
+
+static void parse_body(parser *c)
+{
+	enum { MAX_FLOW = 64 };
+	bool declared = false, is = false;
+
+	for (skip_blank_lines(c); c->tok.kind != TOKEN_END && !diag_full(c->d);
+		skip_blank_lines(c)) {
+		bool ok;
+
+		c->pending = NULL;
+		if (tile_flow_depth(c->p) > MAX_FLOW) {
+			diag_error(c->d, c->tok.at, "bodies nested more than %d deep", MAX_FLOW);
+			return;
+		}
+		if (parse_is(c, "}") && tile_flow_depth(c->p) == 0)
+			return;
+		if (parse_accept(c, "}")) {
+			ok = parse_close(c);
+		} else if (parse_accept(c, "with")) {
+			ok = parse_with(c);
+			if (ok)
+				continue;
+		} else {
+			ok = declared || parse_declaration(c, &is);
+			if (ok && (declared || !is)) {
+				declared = true;
+				ok = parse_stmt(c);
+			}
+		}
+		c->shared_count = 0;
+		if (!ok)
+			recover(c);
+	}
+}
+
+/* kernel NAME on TARGET warps N [blocks N] [shared N] { */
+static bool parse_head(parser *c)
+{
+	int64_t warps = 0, blocks = 0, shared = 0;
+	loc name, target, comment;
+
+	skip_blank_lines(c);
+	if (!parse_expect(c, "kernel"))
+		return false;
+	name = c->tok.at;
+	if (c->tok.kind != TOKEN_WORD)
+		return parse_wanted(c, "the kernel's name");
+	parse_next(c);
+	if (!parse_expect(c, "on"))
+		return false;
+	target = c->tok.at;
+	if (c->tok.kind != TOKEN_WORD)
+		return parse_wanted(c, "a target");
+	parse_next(c);
+	if (!parse_expect(c, "warps") || !parse_integer(c, 1, 32, &warps))
+		return false;
+	if (parse_accept(c, "blocks") && !parse_integer(c, 1, 32, &blocks))
+		return false;
+	if (parse_accept(c, "shared") && !parse_integer(c, 0, INT32_MAX, &shared))
+		return false;
+	if (!parse_expect(c, "{") || !end_line(c, &comment))
+		return false;
+	c->p = tile_program_create(c->a,
+		arena_strndup(c->a, c->src->text + name.begin, name.end - name.begin),
+		arena_strndup(c->a, c->src->text + target.begin, target.end - target.begin),
+		(int)warps, c->src);
+	c->p->min_blocks = (int)blocks;
+	c->p->shared_bytes = shared;
+	return true;
+}
+
+tile_program *tile_parse(arena *a, const source *src, diags *d)
+{
+	parser c = {.a = a, .src = src, .d = d};
+
+	if (src->len > SOURCE_MAX) {
+		diag_error(d, (loc){0, 0}, "the text is longer than %zu bytes", (size_t)SOURCE_MAX);
+		return NULL;
+	}
+	parse_next(&c);
+	if (!parse_head(&c))
+		return NULL;
+	c.walk = (tile_walk){.p = c.p, .arena = a};
+	parse_body(&c);
+	if (!diag_full(d) && c.tok.kind == TOKEN_END)
+		diag_error(d, c.tok.at, "expected '}' at the end of the kernel");
+	else if (!diag_full(d) && parse_accept(&c, "}")) {
+		skip_blank_lines(&c);
+		if (c.tok.kind != TOKEN_END)
+			parse_wanted(&c, "the end of the text");
+	}
+	return diag_error_count(d) ? NULL : c.p;
+}
