@@ -62,9 +62,11 @@ struct expr {
 	expr_op op;
 	expr_type type;
 	loc at;
-	uint32_t id;    /* dense within a spec, for side tables */
-	uint32_t size;  /* nodes of the tree, a shared one each time it is met, a DEF as one; saturates */
-	uint32_t depth; /* longest path, going on through DEF; sema_check bounds it, so recursion is safe */
+	uint32_t id; /* dense within a spec, for side tables */
+	uint32_t
+		size; /* nodes of the tree, a shared one each time it is met, a DEF as one; saturates */
+	uint32_t
+		depth; /* longest path, going on through DEF; sema_check bounds it, so recursion is safe */
 	uint64_t reads[SEMA_MAX_AXES / 64]; /* bit [axis id]: see expr_depends */
 	union {
 		int64_t i;           /* CONST_INT   */
@@ -75,13 +77,15 @@ struct expr {
 		sema_def *def;       /* DEF         */
 		struct {
 			sema_tensor *tensor;
-			expr *sub[SEMA_MAX_RANK]; /* rank of them, type INT; implied ones are COORD nodes */
+			expr *sub
+				[SEMA_MAX_RANK]; /* rank of them, type INT; implied ones are COORD nodes */
 		} load;
 		expr *arg[3]; /* arithmetic: arity of them */
 		struct {
 			reduce_how how; /* REDUCE only */
 			int axes;
-			sema_axis *axis[SEMA_MAX_KEYS]; /* all FEATURE or all KEY; SOFTMAX, LSE: KEY only */
+			sema_axis *axis
+				[SEMA_MAX_KEYS]; /* all FEATURE or all KEY; SOFTMAX, LSE: KEY only */
 			union {
 				struct {
 					expr *body; /* FLOAT */
@@ -104,13 +108,15 @@ typedef enum { AXIS_ROW, AXIS_GROUP, AXIS_QUERY, AXIS_KEY, AXIS_FEATURE } axis_k
 
 /* Bounds of a key index given a row: first <= coordinate <= last, also within [0, length). */
 typedef struct {
-	expr *first, *last; /* INT, over QUERY and ROW coordinates, params and lengths; NULL: unbounded */
+	expr *first,
+		*last; /* INT, over QUERY and ROW coordinates, params and lengths; NULL: unbounded */
 	loc at;
 } sema_window;
 
 struct sema_axis {
-	const char *name;  /* index name, or the length's name where no index names it */
-	const char *coord; /* its coordinate when printed: the index name, else the length's in lower case; unique */
+	const char *name; /* index name, or the length's name where no index names it */
+	const char *
+		coord; /* its coordinate when printed: the index name, else the length's in lower case; unique */
 	axis_kind kind;
 	loc at;
 	int id;              /* position in sema_spec.axis */
@@ -132,7 +138,8 @@ struct sema_param {
 
 /* One dimension. Its length is `axis`'s, or `length`, or `extent`. */
 typedef struct {
-	sema_axis *axis;     /* the axis whose coordinate is implied, NULL when a subscript is required */
+	sema_axis
+		*axis; /* the axis whose coordinate is implied, NULL when a subscript is required */
 	sema_length *length; /* run-time size; NULL for a compile-time dimension */
 	int64_t extent;      /* compile-time size */
 	const char *name;    /* as written: "B", "D" */
@@ -162,10 +169,10 @@ struct sema_def {
 typedef struct {
 	const char *target;
 	const char *key;
-	sema_axis *axis;    /* tile k = 64: the axis */
-	sema_param *param;  /* specialize W1 */
+	sema_axis *axis;   /* tile k = 64: the axis */
+	sema_param *param; /* specialize W1 */
 	int64_t integer;
-	const char *word;   /* overlap = pingpong */
+	const char *word; /* overlap = pingpong */
 	loc at;
 } sema_setting;
 
@@ -206,8 +213,8 @@ typedef struct {
 	struct {
 		sema_axis **item;
 		int count, cap;
-	} key; /* KEY axes in declared order; order of the attention = key.count */
-	sema_axis *query; /* the QUERY axis; NULL when outputs have none */
+	} key;               /* KEY axes in declared order; order of the attention = key.count */
+	sema_axis *query;    /* the QUERY axis; NULL when outputs have none */
 	uint32_t expr_count; /* ids below this are in use */
 } sema_spec;
 
@@ -254,8 +261,8 @@ expr *expr_unary(sema_spec *s, loc at, expr_op op, expr *x);
 expr *expr_binary(sema_spec *s, loc at, expr_op op, expr *x, expr *y);
 expr *expr_where(sema_spec *s, loc at, expr *c, expr *x, expr *y);
 /* `op` is REDUCE or SOFTMAX; the body becomes FLOAT. Over nothing: sum 0, prod 1, max and lse -inf, min +inf. */
-expr *expr_reduce(sema_spec *s, loc at, expr_op op, reduce_how how, sema_axis *const *axis, int axes,
-	expr *body, expr *sink);
+expr *expr_reduce(sema_spec *s, loc at, expr_op op, reduce_how how, sema_axis *const *axis,
+	int axes, expr *body, expr *sink);
 expr *expr_to_float(sema_spec *s, expr *x);
 /* The value of a condition made of constants only; false when it is none. */
 bool expr_const_bool(const expr *e, bool *value);
@@ -298,16 +305,18 @@ typedef struct {
 
 typedef struct {
 	const sema_spec *spec;
-	const int64_t *length;      /* [spec->length.count] */
-	const int64_t *param_int;   /* [spec->param.count]; used where the param is INT   */
-	const double *param_float;  /* [spec->param.count]; used where the param is FLOAT */
-	const eval_tensor *tensor;  /* [spec->tensor.count]; outputs are written (F64 or F32) */
-	int threads;                /* 0: one per core; unused when there is a pool */
-	rt_pool *pool;              /* the threads to run on; NULL: own ones, for the run only */
-	const int64_t *row;         /* NULL: every row; else `rows` row numbers (row-major over ROW axes in spec
+	const int64_t *length;     /* [spec->length.count] */
+	const int64_t *param_int;  /* [spec->param.count]; used where the param is INT   */
+	const double *param_float; /* [spec->param.count]; used where the param is FLOAT */
+	const eval_tensor *tensor; /* [spec->tensor.count]; outputs are written (F64 or F32) */
+	int threads;               /* 0: one per core; unused when there is a pool */
+	rt_pool *pool;             /* the threads to run on; NULL: own ones, for the run only */
+	const int64_t
+		*row; /* NULL: every row; else `rows` row numbers (row-major over ROW axes in spec
 	                               order, then QUERY): only these are computed and stored */
 	int64_t rows;
-	void (*progress)(void *user, double done); /* NULL, or called now and then with a fraction */
+	void (*progress)(
+		void *user, double done); /* NULL, or called now and then with a fraction */
 	void *progress_user;
 } eval_args;
 
