@@ -4,7 +4,6 @@
  * forward, so a parse always ends. */
 #include "syntax.h"
 #include "parser.h"
-#include <string.h>
 
 /* --- brackets --- */
 
@@ -46,7 +45,6 @@ static bool is_brace(const open_bracket *o)
 static void bracket_push(syntax *cx, open_what what)
 {
 	loc at = cx->inserted || cx->current < 0 ? (loc){0, 0} : cx->tokens.item[cx->current].at;
-
 	bool reduction = what == OPEN_ARGUMENTS && cx->fed_before != TOK_NAME;
 
 	ARENA_PUSH(cx->build.arena, &cx->open, ((open_bracket){at, what, reduction}));

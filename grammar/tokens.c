@@ -4,9 +4,7 @@
 #include "parser.h"
 #define YYSTYPE SYNTAX_STYPE
 #include "lexer.h"
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool token_is(const syntax *cx, const token *t, const char *word)
