@@ -431,19 +431,39 @@ static void print_head(const tile_program *p, text *out)
 		print_frag(out, p->frag.item[i]);
 }
 
-void tile_print(const tile_program *p, text *out)
+static printer printer_create(const tile_program *p, arena *scratch, text *out)
 {
-	arena *scratch = arena_create();
-	printer c = {.p = p, .out = out};
 	size_t n = (size_t)p->expr_count + 1;
-	int indent = out->indent;
 
 	if (!scratch)
 		ice("out of memory");
-	c.uses = ARENA_ARRAY(scratch, uint32_t, n);
-	c.named = ARENA_ARRAY(scratch, uint32_t, n);
-	c.seen = ARENA_ARRAY(scratch, uint32_t, n);
-	c.shared = ARENA_ARRAY(scratch, const tile_expr *, n);
+	return (printer){.p = p,
+		.out = out,
+		.uses = ARENA_ARRAY(scratch, uint32_t, n),
+		.named = ARENA_ARRAY(scratch, uint32_t, n),
+		.seen = ARENA_ARRAY(scratch, uint32_t, n),
+		.shared = ARENA_ARRAY(scratch, const tile_expr *, n)};
+}
+
+void tile_print_stmt(const tile_program *p, const tile_stmt *s, text *out)
+{
+	arena *scratch = arena_create();
+	text lines = {0};
+	printer c = printer_create(p, scratch, &lines);
+
+	print_shared(&c, s);
+	text_free(&lines);
+	c.out = out;
+	print_syntax(&c, s);
+	arena_destroy(scratch);
+}
+
+void tile_print(const tile_program *p, text *out)
+{
+	arena *scratch = arena_create();
+	printer c = printer_create(p, scratch, out);
+	int indent = out->indent;
+
 	out->indent = 0;
 	print_head(p, out);
 	if (p->body.count)

@@ -46,6 +46,8 @@ void tx_widen(tile_program *p, tile_expr_op op, tile_expr **x, tile_expr **y, ti
 
 /* Precedence of an infix operation in the text form, 1 loosest; 0: written as a call. */
 int tile_precedence(tile_expr_op op);
+/* One statement without its body, on one line. */
+void tile_print_stmt(const tile_program *p, const tile_stmt *s, text *out);
 
 /* --- lex.c --- */
 
@@ -98,19 +100,21 @@ bool tile_check_stmt(tile_walk *w, const tile_stmt *s, text *why);
 
 /* --- range.c --- */
 
-/* low <= value <= high where known (else INT64_MIN, INT64_MAX), value = low_known + n * step ... :
- * value % step == phase. step 0: exactly `phase`. */
+/* What is known of an integer: low <= x <= high (INT64_MIN, INT64_MAX: nothing), and
+ * x = phase + n * step for some n; step 0: x is the constant `phase`. */
 typedef struct {
 	int64_t low, high, step, phase;
 } tile_range;
 
-/* What is known of every variable, indexed by id; built once for a program. */
 typedef struct {
 	const tile_program *p;
-	tile_range *var;
+	tile_range *var;  /* [variable id] */
+	tile_range *memo; /* [expr id], where `known` */
+	bool *known;
 } tile_ranges;
 
+/* Ranges of every variable of a program whose variables are defined before they are used. */
 tile_ranges tile_ranges_find(const tile_program *p, arena *scratch);
-tile_range tile_range_of(const tile_ranges *r, const tile_expr *x);
-/* Whether x is divisible by n, as far as is known. */
-bool tile_divisible(const tile_ranges *r, const tile_expr *x, int64_t n);
+tile_range tile_range_of(tile_ranges *r, const tile_expr *x);
+/* Whether x is certainly a multiple of n. */
+bool tile_range_divisible(tile_range x, int64_t n);
