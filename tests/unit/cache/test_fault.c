@@ -26,20 +26,31 @@ static struct {
 	int step;
 	int error; /* of all calls of this kind */
 	call_kind kind;
-	int write_at_most; /* bytes a call */
-	int interrupts;    /* calls of any kind that are interrupted first */
+	int write_at_most;          /* bytes a call */
+	int interrupts[CALL_KINDS]; /* so many calls are interrupted first */
+	fixture *intruder;          /* at the next flock, another process is faster */
 	int seen[CALL_KINDS];
 } plan;
+
+static int intrude(void *user)
+{
+	return get_once(user, 9, NULL) ? 0 : 1;
+}
 
 static bool fails(call_kind kind)
 {
 	plan.seen[kind]++;
 	if (plan.kill_at && ++plan.step == plan.kill_at)
 		raise(SIGKILL);
-	if (plan.interrupts > 0 && (kind == CALL_WRITE || kind == CALL_FLOCK)) {
-		plan.interrupts--;
+	if (plan.interrupts[kind] > 0) {
+		plan.interrupts[kind]--;
 		errno = EINTR;
 		return true;
+	}
+	if (kind == CALL_FLOCK && plan.intruder) {
+		fixture *f = plan.intruder;
+		plan.intruder = NULL;
+		in_child(intrude, f);
 	}
 	if (plan.error && kind == plan.kind) {
 		errno = plan.error;
@@ -203,7 +214,6 @@ static int run_with_fault(void *user)
 
 	rt_cache_options o = fixture_options(f);
 	rt_cache *c = rt_cache_open(&o);
-	int error = plan.error;
 	REQUIRE(get(f, c, 9, &made));
 	REQUIRE(get(f, c, 9, &made) && !made);
 	REQUIRE(get(f, c, 8, &made));
@@ -224,7 +234,6 @@ static int run_with_fault(void *user)
 	REQUIRE(get_once(f, 9, NULL) && get_once(f, 8, NULL));
 	REQUIRE(f->notes[RT_CACHE_DAMAGED] == 0);
 	REQUIRE(count_files(f->dir, "tmp.") == 0 || plan.kind == CALL_UNLINKAT);
-	(void)error;
 	return 0;
 }
 
@@ -252,10 +261,10 @@ static int run_interrupted(void *user)
 	fixture *f = user;
 	bool made;
 
-	plan.interrupts = 20;
+	plan.interrupts[CALL_WRITE] = plan.interrupts[CALL_FLOCK] = 10;
 	plan.write_at_most = 7;
 	REQUIRE(get_once(f, 9, &made) && made && get_once(f, 9, &made) && !made);
-	REQUIRE(fixture_notes(f) == 0 && plan.interrupts == 0);
+	REQUIRE(fixture_notes(f) == 0 && plan.interrupts[CALL_WRITE] == 0);
 	return 0;
 }
 
@@ -268,6 +277,26 @@ static void test_interrupted_and_short_writes(void **state)
 	fixture_destroy(f);
 }
 
+/* Between our look and our lock, another process makes the artifact, stores it and removes its lock file. */
+static int run_with_intruder(void *user)
+{
+	fixture *f = user;
+	bool made;
+
+	plan.intruder = f;
+	REQUIRE(get_once(f, 9, &made) && !made && !plan.intruder);
+	return 0;
+}
+
+static void test_entry_that_appears_before_the_lock(void **state)
+{
+	fixture *f = fixture_create();
+	(void)state;
+
+	assert_int_equal(in_child(run_with_intruder, f), 0);
+	fixture_destroy(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_killed_at_random),
 		cmocka_unit_test(test_every_call_fails),
 		cmocka_unit_test(test_interrupted_and_short_writes),
+		cmocka_unit_test(test_entry_that_appears_before_the_lock),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

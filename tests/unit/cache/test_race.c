@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,7 +83,9 @@ static void test_threads_on_one_cold_key(void **state)
 
 	f->make_ms = 50;
 	rt_cache *c = fixture_open(f);
+	double start = seconds();
 	assert_int_equal(many_threads(f, c, 5), 0);
+	assert_true(seconds() - start < 5);
 	rt_cache_get_stats(c, &s);
 	rt_cache_close(c);
 	assert_int_equal(f->made, 1);
@@ -150,6 +153,7 @@ static int hold_lock(void *user)
 
 	snprintf(path, sizeof path, "%s.lock", entry_path(f, 5));
 	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail */
 	REQUIRE(fd >= 0 && flock(fd, LOCK_EX) == 0);
 	f->made = 1000;
 	pause();
@@ -189,8 +193,8 @@ static void test_lock_that_is_never_released(void **state)
 	/* Without waiting at all. */
 	unlink(entry_path(f, 5));
 	o.wait_ms = -1;
-	holder = child_start(hold_lock, f);
 	f->made = 0;
+	holder = child_start(hold_lock, f);
 	while (f->made != 1000)
 		usleep(1000);
 	c = rt_cache_open(&o);
