@@ -305,8 +305,10 @@ tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
 	const sema_spec *s = plan->form->spec;
 	gpu_cx g = {.plan = plan, .m = plan->form, .s = s, .d = d};
 	char *name = arena_printf(a, "%s_%s", s->name, plan->target);
+	int column;
 
 	g.p = tile_program_create(a, name, plan->target, plan->warps, s->src);
+	source_position(s->src, s->at.begin, &g.p->line, &column);
 	g.base_coord = ARENA_ARRAY(a, X, s->axis.count + 1);
 	declare_arguments(&g);
 	gpu_block_rows(&g);

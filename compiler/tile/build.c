@@ -304,6 +304,8 @@ tile_stmt *tile_append(tile_program *p, loc at, tile_opcode op)
 	s->at = at;
 	if (p->src && (at.begin || at.end))
 		source_position(p->src, at.begin, &s->line, &column);
+	else
+		s->line = p->line;
 	ARENA_PUSH(p->arena, p->open, s);
 	p->newest = s;
 	return s;

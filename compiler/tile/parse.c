@@ -184,22 +184,21 @@ static const char *comment_text(const parser *c, loc at)
 				 : NULL;
 }
 
-/* "spec:12 note" */
-static void attach_comment(parser *c, tile_stmt *s, loc at)
+/* The line of a comment "spec:12 note", else `otherwise`; *note is the rest or NULL. */
+static int comment_line(const parser *c, loc at, int otherwise, const char **note)
 {
-	const char *note = comment_text(c, at);
-	long line = 0;
+	const char *s = comment_text(c, at);
+	int line = 0;
 
-	s->line = 0;
-	if (note && strncmp(note, "spec:", 5) == 0 && note[5] >= '1' && note[5] <= '9') {
-		note += 5;
-		while (*note >= '0' && *note <= '9' && line < 100000000)
-			line = line * 10 + (*note++ - '0');
-		while (*note == ' ')
-			note++;
-		s->line = (int)line;
-	}
-	s->note = note && *note ? note : NULL;
+	*note = s;
+	if (!s || strncmp(s, "spec:", 5) != 0 || s[5] < '1' || s[5] > '9')
+		return otherwise;
+	for (s += 5; *s >= '0' && *s <= '9' && line < 100000000; s++)
+		line = line * 10 + (*s - '0');
+	while (*s == ' ')
+		s++;
+	*note = *s ? s : NULL;
+	return line;
 }
 
 /* --- declarations --- */
@@ -575,7 +574,7 @@ static bool parse_stmt(parser *c)
 	}
 	r = tile_append(c->p, s.at, s.op);
 	memcpy(r->arg, s.arg, sizeof r->arg);
-	attach_comment(c, r, comment);
+	r->line = comment_line(c, comment, c->p->line, &r->note);
 	if (flow)
 		tile_enter(c->p, r);
 	report(c, tile_check_stmt(&c->walk, r, &why), &why, r->at);
@@ -648,6 +647,7 @@ static void parse_body(parser *c)
 static bool parse_head(parser *c)
 {
 	int64_t warps = 0, blocks = 0, shared = 0;
+	const char *rest;
 	loc name, target, comment;
 
 	skip_blank_lines(c);
@@ -675,6 +675,7 @@ static bool parse_head(parser *c)
 		arena_strndup(c->a, c->src->text + name.begin, name.end - name.begin),
 		arena_strndup(c->a, c->src->text + target.begin, target.end - target.begin),
 		(int)warps, c->src);
+	c->p->line = comment_line(c, comment, 0, &rest);
 	c->p->min_blocks = (int)blocks;
 	c->p->shared_bytes = shared;
 	return true;

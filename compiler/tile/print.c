@@ -359,7 +359,7 @@ static void print_stmt(printer *c, const tile_stmt *s)
 	forget_shared(c);
 	if (flow)
 		text_put(c->out, " {");
-	print_comment(c->out, s->line, s->note);
+	print_comment(c->out, s->line == c->p->line ? 0 : s->line, s->note);
 	text_put(c->out, "\n");
 	if (!flow)
 		return;
@@ -422,7 +422,9 @@ static void print_head(const tile_program *p, text *out)
 		text_printf(out, " blocks %d", p->min_blocks);
 	if (p->shared_bytes)
 		text_printf(out, " shared %lld", (long long)p->shared_bytes);
-	text_put(out, " {\n");
+	text_put(out, " {");
+	print_comment(out, p->line, NULL);
+	text_put(out, "\n");
 	for (int i = 0; i < p->arg.count; i++)
 		print_arg(out, p->arg.item[i]);
 	for (int i = 0; i < p->buffer.count; i++)

@@ -206,6 +206,7 @@ typedef struct {
 	int warps;          /* threads = 32 * warps, all along the rows of register tiles */
 	int min_blocks;     /* blocks per SM the registers are bounded for; 0: no bound */
 	const source *src;  /* of every loc; may be NULL */
+	int line; /* of the spec's head: statements of this line print no line; 0: unknown */
 	arena *arena;
 	struct {
 		tile_arg **item;
