@@ -251,8 +251,8 @@ static void clear_all_padding(gpu_cx *g)
 				pl->e_offset[i] + pad16(pl->e_extent[i]));
 }
 
-/* One row stream through shared memory into the operand layout. Rows share the key buffer's memory
- * before any key arrives, in passes of as many rows as it holds. */
+/* One row stream through shared memory into the operand layout. Rows share the key buffer's memory:
+ * no key arrives before they are in registers. */
 static void load_row_stream(gpu_cx *g, int s, tile_buffer *stage)
 {
 	const model_stream *st = &g->plan->streams.item[s];
@@ -287,8 +287,8 @@ void gpu_load_rows(gpu_cx *g)
 		if (g->stream[s] && g->plan->streams.item[s].outer < 0 && g->stream[s]->cols > cols)
 			cols = g->stream[s]->cols;
 	if (cols) {
-		stage = tile_shared(
-			g->p, g->s->at, "rows", g->plan->operand, 1, g->plan->rows, cols);
+		stage = tile_shared_again(
+			g->p, g->s->at, "rows", g->plan->operand, 1, g->plan->rows, cols, g->b);
 		stage->what = "row operands on their way to registers";
 	}
 	for (int s = 0; s < g->plan->streams.count; s++)

@@ -131,12 +131,15 @@ static void value_columns(gpu_plan *p)
 
 /* --- resources --- */
 
+/* Rows on their way to registers share the keys' memory. */
 static int64_t shared_need(const gpu_plan *p, int resident, int slots)
 {
-	int64_t keys = (int64_t)slots * resident * (p->d_pad + p->e_total) * OPERAND_BYTES;
+	int64_t keys = (int64_t)slots * resident * p->d_pad * OPERAND_BYTES;
+	int64_t values = (int64_t)slots * resident * p->e_total * OPERAND_BYTES;
 	int64_t rows = (int64_t)p->rows * p->d_pad * OPERAND_BYTES;
 
-	return (keys + 1023) / 1024 * 1024 + (rows + 1023) / 1024 * 1024;
+	keys = keys > rows ? keys : rows;
+	return (keys + 1023) / 1024 * 1024 + (values + 1023) / 1024 * 1024;
 }
 
 /* Registers a thread needs: 16 rows a warp, so a column of accumulators takes half a register. */
