@@ -43,7 +43,7 @@ typedef struct {
 
 /* A digest under way. It points into itself: never copy one. */
 typedef struct {
-	uint64_t state[24];
+	uint64_t state[32];
 	rt_cache_key key;
 } rt_cache_digest;
 

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sha-256.h>
+#include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +111,18 @@ static ssize_t read_all(int fd, unsigned char *to, size_t size)
 	return (ssize_t)have;
 }
 
+static void sha_256(unsigned char out[32], const void *data, size_t size)
+{
+	SHA2_CTX cx;
+	SHA256Init(&cx);
+	SHA256Update(&cx, data, size);
+	SHA256Final(out, &cx);
+}
+
 static bool sha_matches(const void *data, size_t size, const unsigned char *want)
 {
 	unsigned char got[32];
-	calc_sha_256(got, data, size);
+	sha_256(got, data, size);
 	return memcmp(got, want, sizeof got) == 0;
 }
 
@@ -317,9 +325,9 @@ static void header_fill(const rt_cache *c, const entry_id *id, rt_blob *blob, un
 	memcpy(h + AT_KEY, id->key.byte, 32);
 	memcpy(h + AT_KIND, id->kind, RT_CACHE_KIND);
 	put_int(h + AT_SIZE, rt_blob_size(blob), 8);
-	calc_sha_256(h + AT_PAYLOAD_SHA, rt_blob_data(blob), rt_blob_size(blob));
+	sha_256(h + AT_PAYLOAD_SHA, rt_blob_data(blob), rt_blob_size(blob));
 	memcpy(h + AT_PRODUCER, c->producer, RT_CACHE_PRODUCER);
-	calc_sha_256(h + AT_HEADER_SHA, h, AT_HEADER_SHA);
+	sha_256(h + AT_HEADER_SHA, h, AT_HEADER_SHA);
 }
 
 /* A new file for us alone, under a name that nobody else has. -1: errno. */

@@ -1,14 +1,14 @@
 /* key.c: digests of labelled fields. Every label and value goes in with its length before it, so
  * that no two different lists of fields feed the same bytes. */
 #include "runtime/cache/internal.h"
-#include <sha-256.h>
+#include <sha2.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct Sha_256) <= sizeof((rt_cache_digest *)0)->state, "state fits");
+_Static_assert(sizeof(SHA2_CTX) <= sizeof((rt_cache_digest *)0)->state, "state fits");
 
-static struct Sha_256 *sha(rt_cache_digest *d)
+static SHA2_CTX *sha(rt_cache_digest *d)
 {
-	return (struct Sha_256 *)(void *)d->state;
+	return (SHA2_CTX *)(void *)d->state;
 }
 
 static void put_u64(rt_cache_digest *d, uint64_t v)
@@ -16,19 +16,19 @@ static void put_u64(rt_cache_digest *d, uint64_t v)
 	unsigned char b[8];
 	for (int i = 0; i < 8; i++)
 		b[i] = (unsigned char)(v >> 8 * i);
-	sha_256_write(sha(d), b, sizeof b);
+	SHA256Update(sha(d), b, sizeof b);
 }
 
 static void put_sized(rt_cache_digest *d, const void *data, size_t size)
 {
 	put_u64(d, size);
 	if (size > 0)
-		sha_256_write(sha(d), data, size);
+		SHA256Update(sha(d), data, size);
 }
 
 void rt_cache_key_begin(rt_cache_digest *d)
 {
-	sha_256_init(sha(d), d->key.byte);
+	SHA256Init(sha(d));
 	rt_cache_key_text(d, "format", "trikl cache key 1");
 }
 
@@ -52,7 +52,7 @@ void rt_cache_key_int(rt_cache_digest *d, const char *label, int64_t value)
 
 rt_cache_key rt_cache_key_end(rt_cache_digest *d)
 {
-	sha_256_close(sha(d));
+	SHA256Final(d->key.byte, sha(d));
 	return d->key;
 }
 
