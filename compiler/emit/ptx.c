@@ -1,0 +1,320 @@
+/* ptx.c: one tile program as one LLVM module, and that as PTX.
+ * in:  a verified program, the row of its architecture
+ * out: PTX text with the architecture's .version and .target */
+#include "emit/ptx_internal.h"
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/ErrorHandling.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char triple[] = "nvptx64-nvidia-cuda";
+
+/* Values are built once and tiles are allocas: registers from allocas, then what the builder did
+ * not see, then loop invariants out of loops. O3 takes longer for more registers. */
+static const char pass_list[] =
+	"function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),dce)";
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* --- LLVM --- */
+
+static void fatal_error(const char *reason)
+{
+	ice("LLVM: %s", reason);
+}
+
+static void init_once(void)
+{
+	LLVMInitializeNVPTXTargetInfo();
+	LLVMInitializeNVPTXTarget();
+	LLVMInitializeNVPTXTargetMC();
+	LLVMInitializeNVPTXAsmPrinter();
+	LLVMResetFatalErrorHandler(); /* the CPU's emitter installs the same */
+	LLVMInstallFatalErrorHandler(fatal_error);
+}
+
+static void init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, init_once);
+}
+
+static LLVMTargetMachineRef open_machine(const arch *a)
+{
+	LLVMTargetRef target;
+	char *error = NULL, features[16];
+
+	init();
+	if (LLVMGetTargetFromTriple(triple, &target, &error))
+		ice("LLVM has no target %s: %s", triple, error);
+	snprintf(features, sizeof features, "+ptx%d", a->llvm_ptx);
+	return LLVMCreateTargetMachine(target, triple, a->llvm_cpu, features,
+		LLVMCodeGenLevelAggressive, LLVMRelocDefault, LLVMCodeModelDefault);
+}
+
+/* --- the kernel --- */
+
+static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user)
+{
+	ptx_cx *h = user;
+	char *message;
+
+	if (LLVMGetDiagInfoSeverity(info) != LLVMDSError)
+		return;
+	h->llvm_errors++;
+	message = LLVMGetDiagInfoDescription(info);
+	diag_error(h->d, (loc){0, 0}, "LLVM: %s", message);
+	LLVMDisposeMessage(message);
+}
+
+static void init_types(ptx_cx *h)
+{
+	h->i1 = LLVMInt1TypeInContext(h->cx);
+	h->i16 = LLVMInt16TypeInContext(h->cx);
+	h->i32 = LLVMInt32TypeInContext(h->cx);
+	h->i64 = LLVMInt64TypeInContext(h->cx);
+	h->f16 = LLVMHalfTypeInContext(h->cx);
+	h->f32 = LLVMFloatTypeInContext(h->cx);
+	h->vd = LLVMVoidTypeInContext(h->cx);
+	h->global = LLVMPointerTypeInContext(h->cx, 1);
+}
+
+static void attribute(ptx_cx *h, unsigned at, const char *name)
+{
+	unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+
+	LLVMAddAttributeAtIndex(h->fn, at, LLVMCreateEnumAttribute(h->cx, kind, 0));
+}
+
+static void annotate(ptx_cx *h, const char *key, int v)
+{
+	LLVMMetadataRef n[3] = {LLVMValueAsMetadata(h->fn),
+		LLVMMDStringInContext2(h->cx, key, strlen(key)),
+		LLVMValueAsMetadata(ptx_i32(h, v))};
+
+	LLVMAddNamedMetadataOperand(h->mod, "nvvm.annotations",
+		LLVMMetadataAsValue(h->cx, LLVMMDNodeInContext2(h->cx, n, 3)));
+}
+
+static void declare_kernel(ptx_cx *h)
+{
+	const tile_program *p = h->p;
+	T *type = ARENA_ARRAY(h->arena, T, p->arg.count + 1);
+
+	for (int i = 0; i < p->arg.count; i++)
+		type[i] = p->arg.item[i]->kind == ARG_TENSOR ? h->global
+							     : ptx_type(h, p->arg.item[i]->type);
+	h->fn = LLVMAddFunction(
+		h->mod, p->name, LLVMFunctionType(h->vd, type, (unsigned)p->arg.count, 0));
+	LLVMSetFunctionCallConv(h->fn, 71); /* ptx_kernel */
+	attribute(h, (unsigned)LLVMAttributeFunctionIndex, "nounwind");
+	for (int i = 0; i < p->arg.count; i++) {
+		if (p->arg.item[i]->kind != ARG_TENSOR)
+			continue;
+		attribute(h, (unsigned)i + 1, "noalias");
+		if (!p->arg.item[i]->written)
+			attribute(h, (unsigned)i + 1, "readonly");
+	}
+	annotate(h, "maxntidx", 32 * p->warps);
+	annotate(h, "maxntidy", 1);
+	annotate(h, "maxntidz", 1);
+	if (p->min_blocks)
+		annotate(h, "minctasm", p->min_blocks);
+}
+
+static void declare_shared(ptx_cx *h)
+{
+	T bytes = LLVMArrayType2(LLVMInt8TypeInContext(h->cx), 0);
+	V smem = LLVMAddGlobalInAddressSpace(h->mod, bytes, "shared_memory", 3);
+
+	LLVMSetLinkage(smem, LLVMExternalLinkage);
+	LLVMSetAlignment(smem, 1024);
+	h->smem = LLVMConstPtrToInt(smem, h->i32);
+}
+
+static void declare_tiles(ptx_cx *h)
+{
+	const tile_program *p = h->p;
+
+	h->frag = ARENA_ARRAY(h->arena, ptx_tile, p->frag.count + 1);
+	h->var = ARENA_ARRAY(h->arena, ptx_var, p->var.count + 1);
+	h->peer = ARENA_ARRAY(h->arena, int16_t *, p->frag.count * p->frag.count + 1);
+	h->memo = ARENA_ARRAY(h->arena, ptx_memo, p->expr_count + 1);
+	h->pair = ARENA_ARRAY(h->arena, ptx_memo, p->expr_count + 1);
+	for (int i = 0; i < PTX_BUCKETS; i++)
+		h->bucket[i] = -1;
+	for (int i = 0; i < p->frag.count; i++) {
+		const tile_frag *f = p->frag.item[i];
+		int n = tile_registers(p, f);
+		ptx_tile *t = &h->frag[i];
+
+		*t = (ptx_tile){ARENA_ARRAY(h->arena, V, n), ptx_type(h, f->type),
+			ARENA_ARRAY(h->arena, uint32_t, n)};
+		for (int r = 0; r < n; r++)
+			t->slot[r] = LLVMBuildAlloca(h->b, t->type, "");
+	}
+}
+
+static void find_mutable(ptx_cx *h, const tile_block *b)
+{
+	for (int i = 0; i < b->count; i++) {
+		const tile_stmt *s = b->item[i];
+
+		if (s->op == TILE_SET)
+			h->var[s->arg[0].var->id].mutable = true;
+		find_mutable(h, &s->body);
+		find_mutable(h, &s->other);
+	}
+}
+
+static void define_lanes(ptx_cx *h)
+{
+	V tid = ptx_intrinsic(h, "llvm.nvvm.read.ptx.sreg.tid.x", NULL, NULL, 0);
+
+	h->tid = num_range(num_of(h, tid), 0, 32 * h->p->warps - 1);
+	h->lane = num_mod(h, h->tid, num_const(h->i32, 32));
+	h->warp = num_div(h, h->tid, num_const(h->i32, 32));
+	h->group = num_div(h, h->lane, num_const(h->i32, 4));
+	h->quad = num_mod(h, h->lane, num_const(h->i32, 4));
+}
+
+/* --- statements --- */
+
+static void (*const statement_table[TILE_OP_COUNT])(ptx_cx *h, const tile_stmt *s) = {
+#define TILE_OP(name, text, signature, syntax, effect, meaning) [TILE_##name] = ptx_stmt_##name,
+#include "tile/tile_ops.def"
+#undef TILE_OP
+};
+
+void ptx_block(ptx_cx *h, const tile_block *b)
+{
+	for (int i = 0; i < b->count; i++)
+		statement_table[b->item[i]->op](h, b->item[i]);
+}
+
+static void build_kernel(ptx_cx *h)
+{
+	char *error = NULL;
+
+	h->b = LLVMCreateBuilderInContext(h->cx);
+	init_types(h);
+	declare_kernel(h);
+	declare_shared(h);
+	LLVMPositionBuilderAtEnd(h->b, LLVMAppendBasicBlockInContext(h->cx, h->fn, "entry"));
+	declare_tiles(h);
+	find_mutable(h, &h->p->body);
+	define_lanes(h);
+	ptx_block(h, &h->p->body);
+	LLVMBuildRetVoid(h->b);
+	LLVMDisposeBuilder(h->b);
+	if (LLVMVerifyModule(h->mod, LLVMReturnStatusAction, &error))
+		ice("generated module is malformed: %s", error);
+	LLVMDisposeMessage(error);
+}
+
+/* --- whole emission --- */
+
+static void optimise(LLVMModuleRef mod, LLVMTargetMachineRef tm)
+{
+	LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
+	LLVMErrorRef e = LLVMRunPasses(mod, pass_list, tm, o);
+
+	LLVMDisposePassBuilderOptions(o);
+	if (e)
+		ice("LLVM passes: %s", LLVMGetErrorMessage(e));
+}
+
+static bool generate(ptx_cx *h, LLVMTargetMachineRef tm, text *out)
+{
+	LLVMMemoryBufferRef buffer;
+	const char *why;
+	char *error = NULL;
+	bool ok;
+
+	if (LLVMTargetMachineEmitToMemoryBuffer(tm, h->mod, LLVMAssemblyFile, &error, &buffer))
+		ice("LLVM: %s", error);
+	if (h->llvm_errors) {
+		LLVMDisposeMemoryBuffer(buffer);
+		return false;
+	}
+	ok = arch_retarget(
+		h->a, LLVMGetBufferStart(buffer), strlen(LLVMGetBufferStart(buffer)), out, &why);
+	if (!ok)
+		diag_error(h->d, (loc){0, 0}, "PTX cannot be written for %s: %s", h->a->name, why);
+	LLVMDisposeMemoryBuffer(buffer);
+	return ok;
+}
+
+/* Builds and optimises; `ir`: the module's text instead of PTX. */
+static bool emit(ptx_cx *h, bool ir, text *out, emit_times *times)
+{
+	LLVMTargetMachineRef tm;
+	LLVMTargetDataRef layout;
+	double start = now_ms(), built, optimised;
+	bool ok = true;
+
+	tm = open_machine(h->a);
+	h->cx = LLVMContextCreate();
+	LLVMContextSetDiagnosticHandler(h->cx, on_diagnostic, h);
+	h->mod = LLVMModuleCreateWithNameInContext(h->p->name, h->cx);
+	LLVMSetTarget(h->mod, triple);
+	layout = LLVMCreateTargetDataLayout(tm);
+	LLVMSetModuleDataLayout(h->mod, layout);
+	LLVMDisposeTargetData(layout);
+	build_kernel(h);
+	built = now_ms();
+	optimise(h->mod, tm);
+	optimised = now_ms();
+	if (ir) {
+		char *s = LLVMPrintModuleToString(h->mod);
+
+		text_put(out, s);
+		LLVMDisposeMessage(s);
+	} else {
+		ok = generate(h, tm, out);
+	}
+	if (times)
+		*times = (emit_times){built - start, optimised - built, now_ms() - optimised};
+	LLVMDisposeModule(h->mod);
+	LLVMContextDispose(h->cx);
+	LLVMDisposeTargetMachine(tm);
+	return ok;
+}
+
+static bool run(
+	const tile_program *p, const arch *a, bool ir, text *out, emit_times *times, diags *d)
+{
+	arena *scratch = arena_create();
+	ptx_cx *h;
+	bool ok;
+
+	if (!scratch)
+		ice("out of memory");
+	h = ARENA_NEW(scratch, ptx_cx);
+	*h = (ptx_cx){.p = p, .a = a, .d = d, .arena = scratch};
+	ok = emit(h, ir, out, times);
+	arena_destroy(scratch);
+	return ok;
+}
+
+bool emit_ptx(const tile_program *p, const arch *a, text *out, emit_times *times, diags *d)
+{
+	return run(p, a, false, out, times, d);
+}
+
+bool emit_ptx_ir(const tile_program *p, const arch *a, text *out, diags *d)
+{
+	return run(p, a, true, out, NULL, d);
+}

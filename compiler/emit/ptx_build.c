@@ -1,0 +1,346 @@
+/* ptx_build.c: a thin layer over the LLVM C API. Each pure value is computed once where it is
+ * known already, so that addresses and masks of many elements share what they have in common, and
+ * two equal values are one LLVM value: that is how the emitter sees that addresses are neighbours. */
+#include "emit/ptx_internal.h"
+#include <stdio.h>
+#include <string.h>
+
+/* --- known values --- */
+
+/* First word of a key; LLVM opcodes are below. */
+enum { KEY_COMPARE_INT = 1 << 8, KEY_COMPARE_FLOAT = 1 << 9, KEY_READ = 1 << 10 };
+
+static uint32_t hash_key(const uintptr_t key[4])
+{
+	uint64_t x = 0;
+
+	for (int i = 0; i < 4; i++)
+		x = (x ^ key[i]) * 0x9e3779b97f4a7c15u;
+	return (uint32_t)(x >> 40) % PTX_BUCKETS;
+}
+
+static V find(const ptx_cx *h, const uintptr_t key[4])
+{
+	for (int i = h->bucket[hash_key(key)]; i >= 0; i = h->known.item[i].next)
+		if (memcmp(h->known.item[i].key, key, sizeof h->known.item[i].key) == 0)
+			return h->known.item[i].out;
+	return NULL;
+}
+
+static V remember(ptx_cx *h, const uintptr_t key[4], V out)
+{
+	ptx_known k = {.out = out, .bucket = hash_key(key)};
+
+	memcpy(k.key, key, sizeof k.key);
+	k.next = h->bucket[k.bucket];
+	h->bucket[k.bucket] = h->known.count;
+	ARENA_PUSH(h->arena, &h->known, k);
+	return out;
+}
+
+int ptx_mark(const ptx_cx *h)
+{
+	return h->known.count;
+}
+
+void ptx_release(ptx_cx *h, int mark)
+{
+	while (h->known.count > mark) {
+		const ptx_known *k = &h->known.item[--h->known.count];
+
+		h->bucket[k->bucket] = k->next;
+	}
+	h->serial++;
+}
+
+void ptx_forget_reads(ptx_cx *h)
+{
+	h->epoch++;
+}
+
+/* --- operations --- */
+
+V ptx_i32(ptx_cx *h, int64_t v)
+{
+	return LLVMConstInt(h->i32, (unsigned long long)v, 1);
+}
+
+V ptx_f32(ptx_cx *h, double v)
+{
+	return LLVMConstReal(h->f32, v);
+}
+
+V ptx_bool(ptx_cx *h, bool v)
+{
+	return LLVMConstInt(h->i1, v, 0);
+}
+
+V ptx_binary(ptx_cx *h, LLVMOpcode op, V a, V b)
+{
+	uintptr_t key[4] = {(uintptr_t)op, (uintptr_t)a, (uintptr_t)b, 0};
+	V r = find(h, key);
+
+	return r ? r : remember(h, key, LLVMBuildBinOp(h->b, op, a, b, ""));
+}
+
+V ptx_compare_int(ptx_cx *h, LLVMIntPredicate how, V a, V b)
+{
+	uintptr_t key[4] = {KEY_COMPARE_INT + (uintptr_t)how, (uintptr_t)a, (uintptr_t)b, 0};
+	V r = find(h, key);
+
+	return r ? r : remember(h, key, LLVMBuildICmp(h->b, how, a, b, ""));
+}
+
+V ptx_compare_float(ptx_cx *h, LLVMRealPredicate how, V a, V b)
+{
+	uintptr_t key[4] = {KEY_COMPARE_FLOAT + (uintptr_t)how, (uintptr_t)a, (uintptr_t)b, 0};
+	V r = find(h, key);
+
+	return r ? r : remember(h, key, LLVMBuildFCmp(h->b, how, a, b, ""));
+}
+
+V ptx_select(ptx_cx *h, V c, V a, V b)
+{
+	uintptr_t key[4] = {(uintptr_t)LLVMSelect, (uintptr_t)c, (uintptr_t)a, (uintptr_t)b};
+	V r;
+
+	if (LLVMIsConstant(c))
+		return LLVMConstIntGetZExtValue(c) ? a : b;
+	r = find(h, key);
+	return r ? r : remember(h, key, LLVMBuildSelect(h->b, c, a, b, ""));
+}
+
+V ptx_cast(ptx_cx *h, LLVMOpcode op, V a, T to)
+{
+	uintptr_t key[4] = {(uintptr_t)op, (uintptr_t)a, (uintptr_t)to, 0};
+	V r = find(h, key);
+
+	return r ? r : remember(h, key, LLVMBuildCast(h->b, op, a, to, ""));
+}
+
+V ptx_intrinsic(ptx_cx *h, const char *name, T over, V *arg, int args)
+{
+	unsigned id = LLVMLookupIntrinsicID(name, strlen(name)), overs = over ? 1 : 0;
+	uintptr_t key[4] = {(uintptr_t)LLVMCall, (uintptr_t)id};
+	V f, r;
+
+	if (id == 0)
+		ice("LLVM has no intrinsic %s", name);
+	f = LLVMGetIntrinsicDeclaration(h->mod, id, &over, overs);
+	if (args <= 2) {
+		for (int i = 0; i < args; i++)
+			key[2 + i] = (uintptr_t)arg[i];
+		r = find(h, key);
+		if (r)
+			return r;
+	}
+	r = LLVMBuildCall2(
+		h->b, LLVMIntrinsicGetType(h->cx, id, &over, overs), f, arg, (unsigned)args, "");
+	return args <= 2 ? remember(h, key, r) : r;
+}
+
+static V element(ptx_cx *h, T elem, V p, V index)
+{
+	uintptr_t key[4] = {
+		(uintptr_t)LLVMGetElementPtr, (uintptr_t)elem, (uintptr_t)p, (uintptr_t)index};
+	V r = find(h, key);
+
+	return r ? r : remember(h, key, LLVMBuildGEP2(h->b, elem, p, &index, 1, ""));
+}
+
+V ptx_element(ptx_cx *h, T elem, V p, num index)
+{
+	if (index.v)
+		p = element(h, elem, p, index.v);
+	if (index.add)
+		p = element(h, elem, p, LLVMConstInt(h->i64, (unsigned long long)index.add, 1));
+	return p;
+}
+
+V ptx_load_constant(ptx_cx *h, T type, V p, int align)
+{
+	uintptr_t key[4] = {(uintptr_t)LLVMLoad, (uintptr_t)p, (uintptr_t)type, 0};
+	V r = find(h, key);
+
+	if (r)
+		return r;
+	r = LLVMBuildLoad2(h->b, type, p, "");
+	LLVMSetAlignment(r, (unsigned)align);
+	return remember(h, key, r);
+}
+
+/* --- inline assembly --- */
+
+static void call_attribute(ptx_cx *h, V call, const char *name)
+{
+	unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+
+	LLVMAddCallSiteAttribute(
+		call, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(h->cx, kind, 0));
+}
+
+static bool find_asm(ptx_cx *h, V f, const V *arg, int args, uintptr_t key[4], V *out)
+{
+	key[0] = (uintptr_t)LLVMCall;
+	key[1] = (uintptr_t)f;
+	for (int i = 0; i < args; i++)
+		key[2 + i] = (uintptr_t)arg[i];
+	*out = find(h, key);
+	return *out != NULL;
+}
+
+V ptx_asm(ptx_cx *h, T result, ptx_effect effect, const char *constraints, V *arg, int args,
+	const char *fmt, ...)
+{
+	bool once = effect == PTX_PURE && args <= 2;
+	uintptr_t key[4] = {0};
+	char body[512], list[128];
+	T type[16], ft;
+	va_list ap;
+	V f, r;
+
+	va_start(ap, fmt);
+	if (vsnprintf(body, sizeof body, fmt, ap) >= (int)sizeof body || args > 16)
+		ice("inline assembly too long");
+	va_end(ap);
+	snprintf(list, sizeof list, "%s%s", constraints,
+		effect == PTX_PURE ? ""
+		: *constraints     ? ",~{memory}"
+				   : "~{memory}");
+	for (int i = 0; i < args; i++)
+		type[i] = LLVMTypeOf(arg[i]);
+	ft = LLVMFunctionType(result, type, (unsigned)args, 0);
+	f = LLVMGetInlineAsm(ft, body, strlen(body), list, strlen(list), effect != PTX_PURE, 0,
+		LLVMInlineAsmDialectATT, 0);
+	if (once && find_asm(h, f, arg, args, key, &r))
+		return r;
+	r = LLVMBuildCall2(h->b, ft, f, arg, (unsigned)args, "");
+	call_attribute(h, r, "convergent");
+	call_attribute(h, r, "nounwind");
+	if (effect == PTX_PURE) {
+		call_attribute(h, r, "memory"); /* none */
+		call_attribute(h, r, "willreturn");
+	}
+	return once ? remember(h, key, r) : r;
+}
+
+V ptx_field(ptx_cx *h, V aggregate, int i)
+{
+	return LLVMBuildExtractValue(h->b, aggregate, (unsigned)i, "");
+}
+
+T ptx_struct(ptx_cx *h, T type, int n)
+{
+	T field[8];
+
+	for (int i = 0; i < n; i++)
+		field[i] = type;
+	return LLVMStructTypeInContext(h->cx, field, (unsigned)n, 0);
+}
+
+/* --- registers --- */
+
+V ptx_alloca(ptx_cx *h, T type)
+{
+	BB here = LLVMGetInsertBlock(h->b), entry = LLVMGetEntryBasicBlock(h->fn);
+	V first = LLVMGetFirstInstruction(entry), slot;
+
+	if (first)
+		LLVMPositionBuilderBefore(h->b, first);
+	else
+		LLVMPositionBuilderAtEnd(h->b, entry);
+	slot = LLVMBuildAlloca(h->b, type, "");
+	LLVMPositionBuilderAtEnd(h->b, here);
+	return slot;
+}
+
+V ptx_read(ptx_cx *h, T type, V slot, uint32_t version)
+{
+	uintptr_t key[4] = {KEY_READ, (uintptr_t)slot, version, h->epoch};
+	V r = find(h, key);
+
+	return r ? r : remember(h, key, LLVMBuildLoad2(h->b, type, slot, ""));
+}
+
+void ptx_write(ptx_cx *h, V slot, uint32_t *version, V v)
+{
+	uintptr_t key[4] = {KEY_READ, (uintptr_t)slot, ++*version, h->epoch};
+
+	LLVMBuildStore(h->b, v, slot);
+	remember(h, key, v);
+}
+
+/* --- flow --- */
+
+static BB block(ptx_cx *h, const char *name)
+{
+	return LLVMAppendBasicBlockInContext(h->cx, h->fn, name);
+}
+
+ptx_branch ptx_if(ptx_cx *h, V c)
+{
+	ptx_branch i = {.other = block(h, "else"), .end = block(h, "end"), .mark = ptx_mark(h)};
+	BB then = block(h, "then");
+
+	LLVMBuildCondBr(h->b, c, then, i.other);
+	LLVMPositionBuilderAtEnd(h->b, then);
+	return i;
+}
+
+void ptx_else(ptx_cx *h, ptx_branch *i)
+{
+	LLVMBuildBr(h->b, i->end);
+	LLVMPositionBuilderAtEnd(h->b, i->other);
+	ptx_release(h, i->mark);
+	i->has_other = true;
+}
+
+void ptx_if_end(ptx_cx *h, ptx_branch *i)
+{
+	if (!i->has_other)
+		ptx_else(h, i);
+	LLVMBuildBr(h->b, i->end);
+	LLVMPositionBuilderAtEnd(h->b, i->end);
+	ptx_release(h, i->mark);
+}
+
+num ptx_loop_begin(ptx_cx *h, ptx_loop *l, num from, num to, num step)
+{
+	BB before;
+	V first = num_v(h, from);
+	num n;
+
+	*l = (ptx_loop){.body = block(h, "loop"), .end = block(h, "done"), .step = step, .to = to};
+	num_v(h, to); /* known before the loop, so that the end of its body has it too */
+	num_v(h, step);
+	LLVMBuildCondBr(h->b, num_less(h, from, to, false).v, l->body, l->end);
+	before = LLVMGetInsertBlock(h->b);
+	l->mark = ptx_mark(h);
+	LLVMPositionBuilderAtEnd(h->b, l->body);
+	l->counter = LLVMBuildPhi(h->b, h->i32, "");
+	LLVMAddIncoming(l->counter, &first, &before, 1);
+	ptx_forget_reads(h);
+	n = num_range(num_of(h, l->counter), from.lo, to.hi - 1);
+	n.zeros = num_align(from) < num_align(step) ? num_align(from) : num_align(step);
+	return n;
+}
+
+/* v + step < to, without overflow: v < to here. */
+void ptx_loop_end(ptx_cx *h, ptx_loop *l)
+{
+	V to = num_v(h, l->to), step = num_v(h, l->step), more, next;
+	BB here;
+
+	next = LLVMBuildAdd(h->b, l->counter, step, "");
+	if (l->step.lo == 1 && l->step.hi == 1)
+		more = LLVMBuildICmp(h->b, LLVMIntSLT, next, to, "");
+	else
+		more = LLVMBuildICmp(
+			h->b, LLVMIntUGT, LLVMBuildSub(h->b, to, l->counter, ""), step, "");
+	here = LLVMGetInsertBlock(h->b);
+	LLVMAddIncoming(l->counter, &next, &here, 1);
+	LLVMBuildCondBr(h->b, more, l->body, l->end);
+	LLVMPositionBuilderAtEnd(h->b, l->end);
+	ptx_release(h, l->mark);
+	ptx_forget_reads(h);
+}
