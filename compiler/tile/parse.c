@@ -563,6 +563,8 @@ static bool parse_stmt(parser *c)
 
 	if (!parse_opcode(c, &s.op) || !parse_syntax(c, &s))
 		return false;
+	if ((s.op == TILE_COPY || s.op == TILE_STORE) && s.arg[2].value->type == TILE_I32)
+		s.arg[2].value = tx_cvt(c->p, TILE_I64, s.arg[2].value);
 	flow = tile_op_info[s.op].effect == EFFECT_FLOW;
 	s.at = loc_join(s.at, c->last);
 	if ((flow && !parse_expect(c, "{")) || !end_line(c, &comment))
@@ -599,6 +601,7 @@ static bool parse_close(parser *c)
 	if (parse_accept(c, "else")) {
 		if (!tile_can_else(c->p)) {
 			diag_error(c->d, c->last, "'else' without 'if'");
+			tile_end(c->p);
 			return false;
 		}
 		tile_else(c->p);

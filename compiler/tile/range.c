@@ -42,13 +42,22 @@ static bool small(tile_range x)
 	return x.step <= limit && x.phase <= limit && x.phase >= -limit;
 }
 
-/* Bounds by `low` and `high`, x = phase + n * step. */
+static int64_t remainder_of(int64_t a, int64_t n)
+{
+	return a % n < 0 ? a % n + n : a % n;
+}
+
+/* x = phase + n * step between `low` and `high`, which move to the nearest such x. */
 static tile_range make(int64_t low, int64_t high, int64_t step, int64_t phase)
 {
 	if (step == 0)
 		return exactly(phase);
-	phase %= step;
-	return (tile_range){low, high, step, phase < 0 ? phase + step : phase};
+	phase = remainder_of(phase, step);
+	if (low > INT64_MIN / 2 && low < INT64_MAX / 2)
+		low += remainder_of(phase - remainder_of(low, step), step);
+	if (high > INT64_MIN / 2 && high < INT64_MAX / 2)
+		high -= remainder_of(remainder_of(high, step) - phase, step);
+	return (tile_range){low, high, step, phase};
 }
 
 /* A result of type `t`: where it may have wrapped, only powers of two still divide it. */
@@ -63,12 +72,13 @@ static tile_range wrapped(tile_type t, tile_range x)
 
 static tile_range add(tile_range a, tile_range b, int64_t sign)
 {
-	tile_range r = make(INT64_MIN, INT64_MAX, gcd(a.step, b.step), a.phase + sign * b.phase);
 	int64_t low = sign > 0 ? b.low : b.high, high = sign > 0 ? b.high : b.low;
+	tile_range r;
 
 	if (!small(a) || !small(b))
 		return unknown;
-	if (!bounded(a) || !bounded(b))
+	r = make(INT64_MIN, INT64_MAX, gcd(a.step, b.step), a.phase + sign * b.phase);
+	if (!bounded(a) || !bounded(b) || r.step == 0)
 		return r;
 	if (__builtin_add_overflow(a.low, sign * low, &r.low) ||
 		__builtin_add_overflow(a.high, sign * high, &r.high))
