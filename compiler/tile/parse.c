@@ -100,7 +100,7 @@ bool parse_integer(parser *c, int64_t low, int64_t high, int64_t *v)
 	return true;
 }
 
-static bool parse_extent(parser *c, int *v)
+bool parse_extent(parser *c, int *v)
 {
 	int64_t n;
 
@@ -121,7 +121,7 @@ bool parse_type(parser *c, tile_type *t)
 }
 
 /* A word that names nothing yet. */
-static const char *fresh_name(parser *c, loc *at)
+const char *parse_fresh_name(parser *c, loc *at)
 {
 	const tile_name *n;
 
@@ -146,7 +146,7 @@ static const char *fresh_name(parser *c, loc *at)
 /* --- lines --- */
 
 /* The end of a line; *comment is its comment. */
-static bool end_line(parser *c, loc *comment)
+bool parse_end_line(parser *c, loc *comment)
 {
 	*comment = (loc){0};
 	if (c->tok.kind == TOKEN_END)
@@ -178,7 +178,7 @@ static bool skip_line(parser *c)
 	return opens;
 }
 
-static const char *comment_text(const parser *c, loc at)
+const char *parse_comment(const parser *c, loc at)
 {
 	return at.begin < at.end ? arena_strndup(c->a, c->src->text + at.begin, at.end - at.begin)
 				 : NULL;
@@ -187,7 +187,7 @@ static const char *comment_text(const parser *c, loc at)
 /* The line of a comment "spec:12 note", else `otherwise`; *note is the rest or NULL. */
 static int comment_line(const parser *c, loc at, int otherwise, const char **note)
 {
-	const char *s = comment_text(c, at);
+	const char *s = parse_comment(c, at);
 	int line = 0;
 
 	*note = s;
@@ -201,127 +201,11 @@ static int comment_line(const parser *c, loc at, int otherwise, const char **not
 	return line;
 }
 
-/* --- declarations --- */
-
-static void report(parser *c, bool ok, text *why, loc at)
+void parse_report(parser *c, bool ok, text *why, loc at)
 {
 	if (!ok)
 		diag_error(c->d, at, "%s", why->data);
 	text_free(why);
-}
-
-static bool parse_argument(parser *c, bool written)
-{
-	const char *name;
-	tile_type type;
-	tile_arg *a;
-	text why = {0};
-	loc at, comment;
-	bool tensor;
-
-	name = fresh_name(c, &at);
-	if (!name || !parse_expect(c, ":") || !parse_type(c, &type))
-		return false;
-	tensor = parse_accept(c, "[");
-	if ((tensor && !parse_expect(c, "]")) || !end_line(c, &comment))
-		return false;
-	a = tensor ? tile_tensor(c->p, at, name, type, written) : tile_scalar(c->p, at, name, type);
-	a->written = written;
-	a->what = comment_text(c, comment);
-	c->pending = NULL;
-	report(c, tile_check_arg(a, &why), &why, at);
-	return true;
-}
-
-static bool parse_buffer(parser *c)
-{
-	const char *name;
-	int slots, rows, cols;
-	int64_t swizzle = -1, offset = -1;
-	const tile_name *base = NULL;
-	tile_type type;
-	tile_buffer *b;
-	text why = {0};
-	loc at, comment;
-
-	name = fresh_name(c, &at);
-	if (!name || !parse_expect(c, ":") || !parse_type(c, &type) || !parse_expect(c, "[") ||
-		!parse_extent(c, &slots) || !parse_expect(c, ",") || !parse_extent(c, &rows) ||
-		!parse_expect(c, ",") || !parse_extent(c, &cols) || !parse_expect(c, "]"))
-		return false;
-	if (parse_accept(c, "swizzle") && !parse_integer(c, 0, 3, &swizzle))
-		return false;
-	if (parse_accept(c, "at") && !parse_integer(c, 0, INT32_MAX, &offset))
-		return false;
-	if (parse_accept(c, "shares")) {
-		base = parse_name(c, NAME_BUFFER, "a shared buffer");
-		if (!base)
-			return false;
-	}
-	if (!end_line(c, &comment))
-		return false;
-	b = base ? tile_shared_again(c->p, at, name, type, slots, rows, cols, base->thing)
-		 : tile_shared(c->p, at, name, type, slots, rows, cols);
-	b->swizzle = swizzle < 0 ? b->swizzle : (int)swizzle;
-	b->offset = offset;
-	b->what = comment_text(c, comment);
-	c->pending = NULL;
-	report(c, tile_check_buffer(b, &why), &why, at);
-	return true;
-}
-
-static bool parse_over(parser *c, tile_layout *of)
-{
-	*of = LAYOUT_ACC;
-	if (!parse_accept(c, "over") || parse_accept(c, "acc"))
-		return true;
-	*of = LAYOUT_OPA;
-	return parse_accept(c, "opa") || parse_wanted(c, "'acc' or 'opa'");
-}
-
-static bool parse_frag(parser *c, tile_layout l)
-{
-	const char *name;
-	int first = 1, second = 1;
-	bool vector = l == LAYOUT_ROWV || l == LAYOUT_COLV;
-	tile_layout of = LAYOUT_ACC;
-	tile_type type;
-	tile_frag *f;
-	text why = {0};
-	loc at, comment;
-
-	name = fresh_name(c, &at);
-	if (!name || !parse_expect(c, ":") || !parse_type(c, &type) || !parse_expect(c, "[") ||
-		!parse_extent(c, &first))
-		return false;
-	if (!vector && (!parse_expect(c, ",") || !parse_extent(c, &second)))
-		return false;
-	if (!parse_expect(c, "]") || (l == LAYOUT_COLV && !parse_over(c, &of)) ||
-		!end_line(c, &comment))
-		return false;
-	f = l == LAYOUT_COLV ? tile_columnv(c->p, at, name, type, of, first)
-			     : tile_register(c->p, at, name, l, type, first, second);
-	f->what = comment_text(c, comment);
-	c->pending = NULL;
-	report(c, tile_check_frag(c->p, f, &why), &why, at);
-	return true;
-}
-
-/* One declaration; *is false: the line is none. */
-static bool parse_declaration(parser *c, bool *is)
-{
-	*is = true;
-	if (parse_accept(c, "in"))
-		return parse_argument(c, false);
-	if (parse_accept(c, "out"))
-		return parse_argument(c, true);
-	if (parse_accept(c, "shared"))
-		return parse_buffer(c);
-	for (tile_layout l = LAYOUT_ACC; l <= LAYOUT_COLV; l++)
-		if (parse_accept(c, tile_layout_name(l)))
-			return parse_frag(c, l);
-	*is = false;
-	return true;
 }
 
 /* --- operands --- */
@@ -394,7 +278,7 @@ static bool parse_operand(parser *c, char letter, tile_operand *o)
 
 	switch (letter) {
 	case 'd':
-		return fresh_name(c, &at) != NULL;
+		return parse_fresh_name(c, &at) != NULL;
 	case 'v':
 		n = parse_name(c, NAME_VAR, "a variable");
 		o->var = n ? n->thing : NULL;
@@ -532,7 +416,7 @@ static bool parse_with(parser *c)
 	if (!parse_expect(c, "="))
 		return false;
 	x = parse_value(c);
-	if (!x || !end_line(c, &comment))
+	if (!x || !parse_end_line(c, &comment))
 		return false;
 	if (c->shared_count == c->shared_cap) {
 		struct {
@@ -567,7 +451,7 @@ static bool parse_stmt(parser *c)
 		s.arg[2].value = tx_cvt(c->p, TILE_I64, s.arg[2].value);
 	flow = tile_op_info[s.op].effect == EFFECT_FLOW;
 	s.at = loc_join(s.at, c->last);
-	if ((flow && !parse_expect(c, "{")) || !end_line(c, &comment))
+	if ((flow && !parse_expect(c, "{")) || !parse_end_line(c, &comment))
 		return false;
 	if (c->pending) {
 		s.arg[0].var =
@@ -579,7 +463,7 @@ static bool parse_stmt(parser *c)
 	r->line = comment_line(c, comment, c->p->line, &r->note);
 	if (flow)
 		tile_enter(c->p, r);
-	report(c, tile_check_stmt(&c->walk, r, &why), &why, r->at);
+	parse_report(c, tile_check_stmt(&c->walk, r, &why), &why, r->at);
 	return true;
 }
 
@@ -605,10 +489,10 @@ static bool parse_close(parser *c)
 			return false;
 		}
 		tile_else(c->p);
-		return parse_expect(c, "{") && end_line(c, &comment);
+		return parse_expect(c, "{") && parse_end_line(c, &comment);
 	}
 	tile_end(c->p);
-	return end_line(c, &comment);
+	return parse_end_line(c, &comment);
 }
 
 static void parse_body(parser *c)
@@ -672,7 +556,7 @@ static bool parse_head(parser *c)
 		return false;
 	if (parse_accept(c, "shared") && !parse_integer(c, 0, INT32_MAX, &shared))
 		return false;
-	if (!parse_expect(c, "{") || !end_line(c, &comment))
+	if (!parse_expect(c, "{") || !parse_end_line(c, &comment))
 		return false;
 	c->p = tile_program_create(c->a,
 		arena_strndup(c->a, c->src->text + name.begin, name.end - name.begin),

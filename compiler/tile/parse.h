@@ -1,4 +1,5 @@
-/* parse.h: the state of the text form's parser, shared by parse_value.c (values) and parse.c. */
+/* parse.h: the state of the text form's parser, shared by parse.c (lines and statements),
+ * parse_declare.c and parse_value.c. */
 #pragma once
 #include "tile/tile_internal.h"
 
@@ -32,6 +33,20 @@ bool parse_wanted(parser *c, const char *what);
 const tile_name *parse_name(parser *c, tile_name_kind kind, const char *what);
 bool parse_integer(parser *c, int64_t low, int64_t high, int64_t *v);
 bool parse_type(parser *c, tile_type *t);
+/* Rows, columns, slots. */
+bool parse_extent(parser *c, int *v);
+/* A word that names nothing yet; it is pending until what it names exists. */
+const char *parse_fresh_name(parser *c, loc *at);
+/* The end of a line and its comment; the comment's text or NULL. */
+bool parse_end_line(parser *c, loc *comment);
+const char *parse_comment(const parser *c, loc at);
+/* Reports `why` unless ok, and frees it. */
+void parse_report(parser *c, bool ok, text *why, loc at);
+
+/* --- parse_declare.c --- */
+
+/* One declaration, if the line begins as one; *is tells. */
+bool parse_declaration(parser *c, bool *is);
 
 /* --- parse_value.c --- */
 

@@ -8,7 +8,7 @@
  *   value.c         values: constants fold, types are checked
  *   layout.c        which thread and register holds an element; where a shared element lies
  *   print.c         program -> text
- *   lex.c, parse.c  text -> program
+ *   lex.c, parse*.c text -> program
  *   check.c         what one value or statement must satisfy
  *   range.c         bounds and divisibility of integer values
  *   verify.c        what the whole must satisfy: definition before use, uniform flow
@@ -374,7 +374,7 @@ bool tile_peer(const tile_program *p, const tile_frag *src, const tile_frag *f, 
  * Lane l, taken modulo 8 * matrices, gives the address of the region's element
  *   row + l % 8 + (l / 8 % 2) * row8 + (l / 16) * row16
  *   col         + (l / 8 % 2) * col8 + (l / 16) * col16
- * (OPA: of the warp's part of the region, tile_warp_rows of its rows, of its columns if `trans`). */
+ * (OPA: of the warp's part of the region, tile_warp_rows rows of it, or columns if `trans`). */
 typedef struct {
 	int cell_row, cell_col, matrices;
 	int row, col, row8, col8, row16, col16;

@@ -3,7 +3,7 @@
  * out: true, or the first wrong statement and why
  * Three walks over the statements, each relying on the one before: names are defined before they
  * are used and every statement is right by itself (check.c); slices and regions lie inside and
- * aligned, register-tile leaves have peers; warp- and block-wide operations stand in uniform flow. */
+ * aligned, register-tile leaves have peers; warp- and block-wide operations are in uniform flow. */
 #include "tile/tile_internal.h"
 #include <string.h>
 

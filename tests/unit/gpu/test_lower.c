@@ -65,7 +65,8 @@ static void read_back(const char *spec, const tile_program *p)
 
 static void test_specs_lower(void **state)
 {
-	static const hand_sizes sizes[] = {{4, 64, 64, 2}, {4, 64, 256, 1}, {4, 64, 256, 2}, {1, 16, 16, 1}};
+	static const hand_sizes sizes[] = {
+		{4, 64, 64, 2}, {4, 64, 256, 1}, {4, 64, 256, 2}, {1, 16, 16, 1}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)

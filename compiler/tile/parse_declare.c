@@ -1,0 +1,117 @@
+/* parse_declare.c: declarations of the text form: arguments, shared buffers, register tiles.
+ * Each is checked (check.c) where it stands; one that is wrong is reported and exists all the same,
+ * so that its uses are not reported too. */
+#include "tile/parse.h"
+
+static bool parse_argument(parser *c, bool written)
+{
+	const char *name;
+	tile_type type;
+	tile_arg *a;
+	text why = {0};
+	loc at, comment;
+	bool tensor;
+
+	name = parse_fresh_name(c, &at);
+	if (!name || !parse_expect(c, ":") || !parse_type(c, &type))
+		return false;
+	tensor = parse_accept(c, "[");
+	if ((tensor && !parse_expect(c, "]")) || !parse_end_line(c, &comment))
+		return false;
+	a = tensor ? tile_tensor(c->p, at, name, type, written) : tile_scalar(c->p, at, name, type);
+	a->written = written;
+	a->what = parse_comment(c, comment);
+	c->pending = NULL;
+	parse_report(c, tile_check_arg(a, &why), &why, at);
+	return true;
+}
+
+static bool parse_buffer(parser *c)
+{
+	const char *name;
+	int slots, rows, cols;
+	int64_t swizzle = -1, offset = -1;
+	const tile_name *base = NULL;
+	tile_type type;
+	tile_buffer *b;
+	text why = {0};
+	loc at, comment;
+
+	name = parse_fresh_name(c, &at);
+	if (!name || !parse_expect(c, ":") || !parse_type(c, &type) || !parse_expect(c, "[") ||
+		!parse_extent(c, &slots) || !parse_expect(c, ",") || !parse_extent(c, &rows) ||
+		!parse_expect(c, ",") || !parse_extent(c, &cols) || !parse_expect(c, "]"))
+		return false;
+	if (parse_accept(c, "swizzle") && !parse_integer(c, 0, 3, &swizzle))
+		return false;
+	if (parse_accept(c, "at") && !parse_integer(c, 0, INT32_MAX, &offset))
+		return false;
+	if (parse_accept(c, "shares")) {
+		base = parse_name(c, NAME_BUFFER, "a shared buffer");
+		if (!base)
+			return false;
+	}
+	if (!parse_end_line(c, &comment))
+		return false;
+	b = base ? tile_shared_again(c->p, at, name, type, slots, rows, cols, base->thing)
+		 : tile_shared(c->p, at, name, type, slots, rows, cols);
+	b->swizzle = swizzle < 0 ? b->swizzle : (int)swizzle;
+	b->offset = offset;
+	b->what = parse_comment(c, comment);
+	c->pending = NULL;
+	parse_report(c, tile_check_buffer(b, &why), &why, at);
+	return true;
+}
+
+static bool parse_over(parser *c, tile_layout *of)
+{
+	*of = LAYOUT_ACC;
+	if (!parse_accept(c, "over") || parse_accept(c, "acc"))
+		return true;
+	*of = LAYOUT_OPA;
+	return parse_accept(c, "opa") || parse_wanted(c, "'acc' or 'opa'");
+}
+
+static bool parse_frag(parser *c, tile_layout l)
+{
+	const char *name;
+	int first = 1, second = 1;
+	bool vector = l == LAYOUT_ROWV || l == LAYOUT_COLV;
+	tile_layout of = LAYOUT_ACC;
+	tile_type type;
+	tile_frag *f;
+	text why = {0};
+	loc at, comment;
+
+	name = parse_fresh_name(c, &at);
+	if (!name || !parse_expect(c, ":") || !parse_type(c, &type) || !parse_expect(c, "[") ||
+		!parse_extent(c, &first))
+		return false;
+	if (!vector && (!parse_expect(c, ",") || !parse_extent(c, &second)))
+		return false;
+	if (!parse_expect(c, "]") || (l == LAYOUT_COLV && !parse_over(c, &of)) ||
+		!parse_end_line(c, &comment))
+		return false;
+	f = l == LAYOUT_COLV ? tile_columnv(c->p, at, name, type, of, first)
+			     : tile_register(c->p, at, name, l, type, first, second);
+	f->what = parse_comment(c, comment);
+	c->pending = NULL;
+	parse_report(c, tile_check_frag(c->p, f, &why), &why, at);
+	return true;
+}
+
+bool parse_declaration(parser *c, bool *is)
+{
+	*is = true;
+	if (parse_accept(c, "in"))
+		return parse_argument(c, false);
+	if (parse_accept(c, "out"))
+		return parse_argument(c, true);
+	if (parse_accept(c, "shared"))
+		return parse_buffer(c);
+	for (tile_layout l = LAYOUT_ACC; l <= LAYOUT_COLV; l++)
+		if (parse_accept(c, tile_layout_name(l)))
+			return parse_frag(c, l);
+	*is = false;
+	return true;
+}
