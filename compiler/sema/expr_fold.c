@@ -76,6 +76,11 @@ static int64_t floor_div(int64_t x, int64_t y)
 	return x / y - (x % y != 0 && (x < 0) != (y < 0));
 }
 
+static int64_t floor_mod(int64_t x, int64_t y)
+{
+	return x % y + (x % y != 0 && (x < 0) != (y < 0) ? y : 0);
+}
+
 /* False when the value does not fit. */
 static bool int_value(expr_op op, int64_t x, int64_t y, int64_t *v)
 {
@@ -90,7 +95,7 @@ static bool int_value(expr_op op, int64_t x, int64_t y, int64_t *v)
 		*v = y == 0 || (x == INT64_MIN && y == -1) ? 0 : floor_div(x, y);
 		return x != INT64_MIN || y != -1;
 	case EXPR_MOD:
-		*v = y == 0 || y == -1 ? 0 : x - floor_div(x, y) * y;
+		*v = y == 0 || y == -1 ? 0 : floor_mod(x, y);
 		return true;
 	case EXPR_MIN:
 		*v = x < y ? x : y;
