@@ -1,5 +1,5 @@
 /* lex.c: text of a tile program -> tokens, one at a time.
- * Numbers: 12 is an i32, 12i64 an i64, 1.5 and 2e-3 are f32. A comment belongs to the line's end. */
+ * Numbers: 12 is an i32, 12i64 an i64, 1.5 and 2e-3 are f32. A comment ends its line. */
 #include "tile/tile_internal.h"
 #include <math.h>
 #include <string.h>
