@@ -145,7 +145,7 @@ static int64_t floor_div(int64_t a, int64_t b)
 
 static int64_t floor_mod(int64_t a, int64_t b)
 {
-	return b == 0 || b == -1 ? 0 : a - floor_div(a, b) * b;
+	return b == 0 || b == -1 ? 0 : a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0);
 }
 
 static bool fold_int(tile_expr_op op, tile_type t, int64_t a, int64_t b, int64_t *r)
