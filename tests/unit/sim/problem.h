@@ -1,0 +1,50 @@
+/* problem.h: a shipped spec at given sizes: its kernel, random tensors, the reference's results. */
+#pragma once
+/* cmocka.h wants these first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "gpu/gpu.h"
+#include "sim/sim.h"
+
+/* Sizes 0: the planner's. */
+typedef struct {
+	const char *spec;    /* specs/SPEC.tkl */
+	const char *dims;    /* "B=2,N=67": lengths; others are 2 */
+	const char *defines; /* "D=33,W1=5", or NULL */
+	bool unaligned;      /* strides and bases that no 16-byte copy can use */
+	int warps, key_tile, resident, slots;
+} problem_case;
+
+typedef struct {
+	problem_case c;
+	arena *arena;
+	sema_spec *spec;
+	gpu_plan plan;
+	tile_program *program;
+	int64_t *length;
+	int64_t (*stride)[SEMA_MAX_RANK]; /* [tensor] */
+	int64_t *extent;                  /* [tensor]: elements from the base to the last one */
+	void **memory;                    /* [tensor]: allocation */
+	uint8_t **data;                   /* [tensor]: base address; outputs as the kernel writes */
+	double **reference;               /* [output tensor] with the same strides, else NULL */
+	sim_value *value;                 /* the kernel's arguments */
+	sim_args args;
+} problem;
+
+/* Lowers the spec; fails the test when that is impossible. False: the spec has no GPU form. */
+bool problem_open(problem *p, const problem_case *c);
+void problem_close(problem *p);
+/* Sets outputs to NaN bytes and runs `program` in the simulator. */
+bool problem_simulate(problem *p, const tile_program *program, sim_report *r);
+/* Runs the reference interpreter once. */
+void problem_reference(problem *p);
+/* Largest error of the outputs, relative to the typical size of each; where NaN or Inf differ it is
+ * infinite. *where names the element. */
+double problem_error(const problem *p, char *where, size_t size);
+/* Bytes of all outputs, and a digest of them. */
+uint64_t problem_digest(const problem *p);
