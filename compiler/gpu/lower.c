@@ -143,7 +143,7 @@ static void key_blocks(gpu_cx *g)
 	tile_if_begin(g->p, at, op2(g, TX_LT, first, end));
 	gpu_load_block(g, op2(g, TX_MUL, first, size), i32(g, 0));
 	tile_end(g->p);
-	b = tile_for_begin(g->p, at, "block", first, end, i32(g, 1));
+	b = tile_for_begin(g->p, at, "key_block", first, end, i32(g, 1));
 	block0 = keep(g, "block0", op2(g, TX_MUL, tx_var(g->p, b), size));
 	next = op2(g, TX_ADD, tx_var(g->p, b), i32(g, 1));
 	if (pl->slots == 2) {
@@ -258,7 +258,7 @@ static void store_sum(gpu_cx *g, int i, tile_frag *inverse)
 	gpu_env env;
 
 	result_env(g, &env);
-	feature = op2(g, TX_MIN, e, i32(g, extent - 1));
+	feature = cols == extent ? e : op2(g, TX_MIN, e, i32(g, extent - 1));
 	if (o->e)
 		env.coord[o->e->id] = feature;
 	v = op2(g, TX_MUL, tx_frag(g->p, g->out), tx_frag(g->p, inverse));

@@ -24,6 +24,29 @@ static int pad16(int64_t x)
 	return (int)((x + 15) / 16 * 16);
 }
 
+/* The feature that a column of a padded operand stands for; padding reads the last one. */
+static X feature_of(gpu_cx *g, X column, int64_t extent)
+{
+	return extent % 16 ? tx_2(g->p, TX_MIN, column, i32(g, extent - 1)) : column;
+}
+
+/* v where the column is a feature, 0 in the padding. */
+static X padded(gpu_cx *g, X column, int64_t extent, X v)
+{
+	if (extent % 16 == 0)
+		return v;
+	return tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, column, i32(g, extent)), v, tx_f32(g->p, 0));
+}
+
+/* "q_rows" for a stream that is tensor q as it stands, else the other name. */
+static const char *stream_name(
+	gpu_cx *g, const model_stream *st, const char *suffix, const char *other)
+{
+	if (st->e->op != EXPR_LOAD)
+		return other;
+	return arena_printf(g->p->arena, "%s_%s", st->e->load.tensor->name, suffix);
+}
+
 static double linear_scale(const row_form *m)
 {
 	if (!m->f_linear)
@@ -67,12 +90,13 @@ static void declare_stream(gpu_cx *g, int s)
 	if (!used_by_a(g, s))
 		return;
 	if (st->outer < 0) {
-		g->stream[s] = tile_register(
-			g->p, st->e->at, "q", LAYOUT_OPA, g->plan->operand, g->plan->rows, cols);
+		g->stream[s] = tile_register(g->p, st->e->at, stream_name(g, st, "rows", "row_op"),
+			LAYOUT_OPA, g->plan->operand, g->plan->rows, cols);
 		g->stream[s]->what = "row operand of the scores";
 	} else {
-		g->stream[s] = tile_columnv(
-			g->p, st->e->at, "k_outer", g->plan->operand, LAYOUT_OPA, cols);
+		g->stream[s] =
+			tile_columnv(g->p, st->e->at, stream_name(g, st, "outer", "outer_op"),
+				g->plan->operand, LAYOUT_OPA, cols);
 		g->stream[s]->what = "outer key of this step";
 	}
 }
@@ -115,7 +139,8 @@ void gpu_operands(gpu_cx *g)
 	if (pl->e_total) {
 		g->weight = tile_register(
 			g->p, at, "w", LAYOUT_OPA, pl->operand, pl->rows, pl->key_tile);
-		g->out = tile_register(g->p, at, "o", LAYOUT_ACC, TILE_F32, pl->rows, pl->e_total);
+		g->out =
+			tile_register(g->p, at, "acc", LAYOUT_ACC, TILE_F32, pl->rows, pl->e_total);
 		g->out->what = "output sums";
 		g->sum = g->out;
 		if (g->m->outers) {
@@ -266,9 +291,8 @@ static void load_row_stream(gpu_cx *g, int s, tile_buffer *stage)
 		e.coord[g->s->query->id] = tx_2(g->p, TX_DIV, row, g->heads);
 	if (g->m->head)
 		e.coord[g->m->head->id] = add(g, g->first_head, tx_2(g->p, TX_MOD, row, g->heads));
-	e.coord[st->d->id] = tx_2(g->p, TX_MIN, d, i32(g, st->d->extent - 1));
-	v = gpu_float(g, &e, st->e);
-	v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, st->d->extent)), v, tx_f32(g->p, 0));
+	e.coord[st->d->id] = feature_of(g, d, st->d->extent);
+	v = padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
 	tile_fill(g->p, st->e->at,
 		tile_part(stage, NULL, NULL, NULL, g->plan->rows, g->stream[s]->cols),
 		tx_cvt(g->p, g->plan->operand, v));
@@ -322,11 +346,8 @@ static void load_outer_stream(gpu_cx *g, int s)
 	gpu_env e;
 
 	outer_env(g, &e);
-	e.coord[st->d->id] = tx_2(g->p, TX_MIN, d, i32(g, st->d->extent - 1));
-	v = gpu_float(g, &e, st->e);
-	if (st->d->extent % 16)
-		v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, st->d->extent)), v,
-			tx_f32(g->p, 0));
+	e.coord[st->d->id] = feature_of(g, d, st->d->extent);
+	v = padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
 	tile_map(g->p, st->e->at, tile_whole(g->stream[s]), tx_cvt(g->p, g->plan->operand, v));
 }
 
@@ -353,17 +374,15 @@ static void build_segment(gpu_cx *g, int seg)
 		return;
 	}
 	row_env(g, &e);
-	e.coord[sg->d->id] = tx_2(g->p, TX_MIN, d, i32(g, sg->d->extent - 1));
+	e.coord[sg->d->id] = feature_of(g, d, sg->d->extent);
 	for (int s = 0; s < g->plan->streams.count; s++)
 		if (g->stream[s] && g->plan->streams.item[s].d == sg->d)
 			e.stream[s] = tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->stream[s]));
 	v = gpu_float(g, &e, sg->a);
 	if (gpu_a_scale(g->m) != 1)
 		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g->m)));
-	if (sg->d->extent % 16)
-		v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, i32(g, sg->d->extent)), v,
-			tx_f32(g->p, 0));
-	tile_map(g->p, sg->a->at, tile_whole(g->a[seg]), tx_cvt(g->p, g->plan->operand, v));
+	tile_map(g->p, sg->a->at, tile_whole(g->a[seg]),
+		tx_cvt(g->p, g->plan->operand, padded(g, d, sg->d->extent, v)));
 }
 
 /* Sums over features inside c become loops that accumulate in a row vector. */
@@ -426,7 +445,7 @@ void gpu_add_step(gpu_cx *g)
 		outer_env(g, &env);
 		e = tx_2(g->p, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from));
 		if (o->e)
-			env.coord[o->e->id] = tx_2(g->p, TX_MIN, e, i32(g, o->e->extent - 1));
+			env.coord[o->e->id] = feature_of(g, e, o->e->extent);
 		if (o->outer && !g->gv[i])
 			g->gv[i] = tile_columnv(
 				g->p, o->outer->at, "v_outer", TILE_F32, LAYOUT_ACC, g->out->cols);

@@ -39,7 +39,7 @@ void gpu_score_product(gpu_cx *g, X slot, X tile)
 		if (!b)
 			b = tile_register(
 				g->p, at, "kb", LAYOUT_OPB, pl->operand, 16, pl->key_tile);
-		kt = tile_unroll_begin(g->p, at, "kt", 0, g->a[seg]->cols / 16, 1);
+		kt = tile_unroll_begin(g->p, at, "dt", 0, g->a[seg]->cols / 16, 1);
 		k = op2(g, TX_MUL, tx_var(g->p, kt), i32(g, 16));
 		col = op2(g, TX_ADD, k, i32(g, pl->d_offset[seg]));
 		tile_ldsm(g->p, at, tile_whole(b),
@@ -198,13 +198,14 @@ static void rescale(gpu_cx *g, tile_frag *top, tile_frag *alpha)
 void gpu_weights(gpu_cx *g)
 {
 	loc at = g->s->at;
-	tile_frag *top, *alpha;
+	tile_frag *top, *alpha, *shift;
 	X m;
 
 	if (!g->m->normalised)
 		return;
 	top = tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	alpha = tile_register(g->p, at, "alpha", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+	shift = tile_register(g->p, at, "shift", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	tile_map(g->p, at, tile_whole(top), tx_f32(g->p, -INFINITY));
 	tile_reduce(g->p, at, top, WORD_MAX, tile_whole(g->score));
 	tile_quad(g->p, at, top, WORD_MAX);
@@ -215,10 +216,10 @@ void gpu_weights(gpu_cx *g)
 	/* a row that has seen nothing subtracts 0, so that 2^(-inf) is 0 and not NaN */
 	m = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, g->m_max), tx_f32(g->p, -INFINITY)),
 		tx_f32(g->p, 0), frag(g, g->m_max));
-	tile_map(g->p, at, tile_whole(alpha), tx_1(g->p, TX_NEG, m));
+	tile_map(g->p, at, tile_whole(shift), tx_1(g->p, TX_NEG, m));
 	tile_map(g->p, at, tile_whole(g->score),
 		tx_1(g->p, TX_EX2,
 			tx_3(g->p, TX_FMA, frag(g, g->score), tx_f32(g->p, gpu_score_scale(g->m)),
-				frag(g, alpha))));
+				frag(g, shift))));
 	tile_reduce(g->p, at, g->l_sum, WORD_SUM, tile_whole(g->score));
 }

@@ -40,6 +40,23 @@ static X keep(gpu_cx *g, const char *name, X v)
 	return tx_var(g->p, tile_let(g->p, g->s->at, name, v));
 }
 
+/* A position on axis B is called b. */
+static const char *position_name(gpu_cx *g, const sema_axis *a)
+{
+	char *name = arena_strdup(g->p->arena, a->name);
+
+	for (char *c = name; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	return name;
+}
+
+/* k_low: a bound of axis k. */
+static const char *bound_name(gpu_cx *g, const sema_axis *a, const char *which)
+{
+	return arena_printf(g->p->arena, "%s_%s", a->name, which);
+}
+
 /* Batch coordinates and the key head from block index y, the head fastest. */
 static void fix_coordinates(gpu_cx *g)
 {
@@ -50,7 +67,7 @@ static void fix_coordinates(gpu_cx *g)
 		X groups = length_of(g, head->group);
 
 		g->base_coord[head->group->id] =
-			keep(g, head->group->name, tx_2(g->p, TX_MOD, rest, groups));
+			keep(g, position_name(g, head->group), tx_2(g->p, TX_MOD, rest, groups));
 		rest = keep(g, "rest", tx_2(g->p, TX_DIV, rest, groups));
 	}
 	for (int i = g->s->axis.count - 1; i >= 0; i--) {
@@ -58,7 +75,8 @@ static void fix_coordinates(gpu_cx *g)
 
 		if (a->kind != AXIS_ROW || a == head)
 			continue;
-		g->base_coord[a->id] = keep(g, a->name, tx_2(g->p, TX_MOD, rest, length_of(g, a)));
+		g->base_coord[a->id] =
+			keep(g, position_name(g, a), tx_2(g->p, TX_MOD, rest, length_of(g, a)));
 		rest = keep(g, "rest", tx_2(g->p, TX_DIV, rest, length_of(g, a)));
 	}
 }
@@ -180,10 +198,10 @@ static void block_window(gpu_cx *g, const sema_axis *key, int n, X i0, X i1)
 		bound_range(g, w->first, i0, i1, zero, last, &low, &full_low);
 	if (w->last)
 		bound_range(g, w->last, i0, i1, zero, last, &full_high, &high);
-	g->low[n] = keep(g, "low", max_(g, zero, low));
-	g->high[n] = keep(g, "high", min_(g, last, high));
-	g->full_low[n] = keep(g, "full_low", max_(g, zero, full_low));
-	g->full_high[n] = keep(g, "full_high", min_(g, last, full_high));
+	g->low[n] = keep(g, bound_name(g, key, "low"), max_(g, zero, low));
+	g->high[n] = keep(g, bound_name(g, key, "high"), min_(g, last, high));
+	g->full_low[n] = keep(g, bound_name(g, key, "full_low"), max_(g, zero, full_low));
+	g->full_high[n] = keep(g, bound_name(g, key, "full_high"), min_(g, last, full_high));
 }
 
 /* First and last key of each row as row vectors; a missing bound is the axis' end. */
@@ -198,8 +216,10 @@ static void row_window(gpu_cx *g, const sema_axis *key, tile_frag **first, tile_
 		e.coord[g->s->query->id] = tx_frag(g->p, g->row_i);
 	if (g->m->head)
 		e.coord[g->m->head->id] = tx_frag(g->p, g->row_h);
-	*first = tile_register(g->p, w->at, "first", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
-	*last = tile_register(g->p, w->at, "last", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
+	*first = tile_register(
+		g->p, w->at, bound_name(g, key, "first"), LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
+	*last = tile_register(
+		g->p, w->at, bound_name(g, key, "last"), LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
 	v = w->first ? gpu_value(g, &e, w->first) : i32(g, 0);
 	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
 	tile_map(g->p, w->at, tile_whole(*first), max_(g, v, i32(g, 0)));
