@@ -301,10 +301,12 @@ static bool take_multiple(num *a, int64_t c, int64_t *multiple)
 	num rest = *a;
 
 	*multiple = floor_by(a->add, c);
+	if (*multiple == 0 || a->lo == least(a->type) || a->hi == most(a->type))
+		return false;
 	rest.add -= *multiple * c;
-	rest = bounded(rest, a->lo == least(a->type) || a->hi == most(a->type),
-		a->lo - *multiple * c, a->hi - *multiple * c);
-	if (*multiple == 0 || rest.lo == least(a->type))
+	if (__builtin_sub_overflow(a->lo, *multiple * c, &rest.lo) ||
+		__builtin_sub_overflow(a->hi, *multiple * c, &rest.hi) ||
+		rest.lo < least(a->type) || rest.hi > most(a->type))
 		return false;
 	*a = rest;
 	return true;
@@ -313,7 +315,7 @@ static bool take_multiple(num *a, int64_t c, int64_t *multiple)
 static num divide_const(ptx_cx *h, num a, int64_t c)
 {
 	int shift = trailing_zeros(c);
-	int64_t multiple = 0;
+	int64_t multiple;
 	num r;
 
 	if (!a.v)

@@ -303,9 +303,11 @@ static void load_matrices(ptx_cx *h, const tile_stmt *s, bool trans, num slot, n
 {
 	const tile_slice *f = &s->arg[0].slice;
 	ptx_cells c = ptx_slice(h, f);
+	int half = m->matrices == 4; /* else the addresses of lanes from 16 on are not used */
 	num at = ptx_shared_at(h, s->arg[1].region.buffer, slot, num_plus(h, row, m->row),
-		lane_part(h, true, m->row8, m->row16),
-		num_plus(h, num_add(h, col, lane_part(h, false, m->col8, m->col16)), m->col));
+		lane_part(h, true, m->row8, half * m->row16),
+		num_plus(
+			h, num_add(h, col, lane_part(h, false, m->col8, half * m->col16)), m->col));
 	V arg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0}), r;
 
 	r = ptx_asm(h, ptx_struct(h, h->i32, m->matrices), PTX_MEMORY,

@@ -154,10 +154,14 @@ void ptx_stmt_STORES(ptx_cx *h, const tile_stmt *s)
 	item *it;
 
 	n = list_items(h, &s->arg[1].slice, &it);
-	for (int i = 0; i < n; i++)
-		it[i].where = ptx_shared_at(h, g->buffer, slot, row,
-			num_plus(h, it[i].at.row, -first_row),
-			num_add(h, col, num_plus(h, it[i].at.col, -first)));
+	for (int i = 0; i < n; i++) {
+		place *at = &it[i].at; /* counts from the region's first element */
+
+		at->row = num_plus(h, at->row, -first_row);
+		at->col = num_plus(h, at->col, -first);
+		it[i].where =
+			ptx_shared_at(h, g->buffer, slot, row, at->row, num_add(h, col, at->col));
+	}
 	find_pairs(it, n, bytes);
 	for (int i = 0; i < n; i++)
 		if (it[i].paired && (1 << num_align(it[i].where)) >= 2 * bytes) {

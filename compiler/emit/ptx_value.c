@@ -89,9 +89,12 @@ static int16_t *find_peers(ptx_cx *h, const tile_frag *src, const tile_frag *f)
 
 int ptx_peer(ptx_cx *h, const tile_frag *src, const tile_frag *f, int r, int e)
 {
-	int16_t **peer = &h->peer[src->id * h->p->frag.count + f->id];
+	int16_t **peer;
 	int i;
 
+	if (!f)
+		ice("'%s' is read where there is no register tile", src->name);
+	peer = &h->peer[src->id * h->p->frag.count + f->id];
 	if (!*peer)
 		*peer = find_peers(h, src, f);
 	i = (*peer)[r * tile_register_elements(f) + e];

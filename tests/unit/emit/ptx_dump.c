@@ -1,4 +1,4 @@
-/* ptx_dump.c: by hand: ptx_dump TARGET SPEC [ptx | ir | tile] writes what is asked for to stdout and
+/* ptx_dump.c: by hand: ptx_dump TARGET FILE [ptx | ir | tile], of a spec or a .tile, writes what is asked for to stdout and
  * the time each step took to stderr. */
 #include "emit/emit.h"
 #include "kernel.h"
@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 	if (!src)
 		return 1;
 	d = diags_create(a, src);
-	p = kernel_lower(a, src, argv[1], d);
+	p = strstr(argv[2], ".tile") ? tile_parse(a, src, d) : kernel_lower(a, src, argv[1], d);
 	if (!p)
 		return report(d), 1;
 	if (!tile_verify(p, &why))
