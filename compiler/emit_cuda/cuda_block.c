@@ -23,16 +23,21 @@ static const char *spec_line(cuda_cx *cx, loc at, int line)
 	end = line < src->line_count ? src->line_start[line] : src->len;
 	while (begin < end && strchr(" \t\r\n", src->text[begin]))
 		begin++;
-	while (begin < end && strchr(" \t\r\n", src->text[end - 1]))
+	while (begin < end && strchr(" \t\r\n,", src->text[end - 1]))
 		end--;
 	return arena_strndup(cx->a, src->text + begin, end - begin);
+}
+
+bool cuda_unquoted(const cuda_cx *cx, int line)
+{
+	return line > 0 && line != cx->p->line && line < cx->told_count && !cx->told[line];
 }
 
 const char *cuda_quote(cuda_cx *cx, loc at, int line)
 {
 	const char *s;
 
-	if (line <= 0 || line >= cx->told_count || cx->told[line])
+	if (!cuda_unquoted(cx, line))
 		return NULL;
 	cx->told[line] = true;
 	s = spec_line(cx, at, line);
@@ -53,20 +58,42 @@ static void comments(cuda_cx *cx, const tile_stmt *s)
 		cuda_comment(cx, s->note);
 }
 
-static void declarations(cuda_cx *cx, const tile_block *b, int at)
+static const char *element_type(const tile_frag *f)
 {
+	return tile_register_elements(f) == 2 ? "uint32_t" : cuda_type(f->type);
+}
+
+static void flush_declaration(cuda_cx *cx, const char **line, const char *what)
+{
+	if (*line)
+		cuda_line_with(cx, cuda_text(cx, "%s;", *line), what);
+	*line = NULL;
+}
+
+/* Register tiles that live from the statements [at, at + n) of b on; those of one type that need no
+ * explanation stand in one line. */
+static void declarations(cuda_cx *cx, const tile_block *b, int at, int n)
+{
+	const char *line = NULL, *type = NULL;
+
 	for (int i = 0; i < cx->p->frag.count; i++) {
 		const tile_frag *f = cx->p->frag.item[i];
 		const cuda_home *home = &cx->facts.home[i];
-		bool pairs = tile_register_elements(f) == 2;
+		const char *one = cuda_text(cx, "%s%s", cx->frag[i], cuda_dimensions(cx, f));
 
-		if (home->block != b || home->before != at)
+		if (home->block != b || home->before < at || home->before >= at + n)
 			continue;
-		cuda_line_with(cx,
-			cuda_text(cx, "%s %s%s;", pairs ? "uint32_t" : cuda_type(f->type),
-				cx->frag[i], cuda_dimensions(cx, f)),
-			f->what);
+		if (line && !f->what && strcmp(type, element_type(f)) == 0 && strlen(line) < 60) {
+			line = cuda_text(cx, "%s, %s", line, one);
+			continue;
+		}
+		flush_declaration(cx, &line, NULL);
+		type = element_type(f);
+		line = cuda_text(cx, "%s %s", type, one);
+		if (f->what)
+			flush_declaration(cx, &line, f->what);
 	}
+	flush_declaration(cx, &line, NULL);
 }
 
 /* --- scalars --- */
@@ -88,8 +115,6 @@ static void emit_let(cuda_cx *cx, const tile_stmt *s)
 {
 	const tile_var *v = s->arg[0].var;
 
-	if (!cx->facts.var_used[v->id] && !cx->facts.var_set[v->id])
-		return;
 	cuda_line(cx, "%s%s %s = %s;", cx->facts.var_set[v->id] ? "" : "const ", cuda_type(v->type),
 		cx->var[v->id], scalar(cx, s->arg[1].value));
 }
@@ -196,13 +221,11 @@ static void emit_if(cuda_cx *cx, const tile_stmt *s)
 
 /* --- all statements --- */
 
+/* MAP, REDUCE and QUAD are cuda_walk's. */
 static cuda_stmt_fn *const emit[TILE_OP_COUNT] = {
 	[TILE_LET] = emit_let,
 	[TILE_SET] = emit_set,
-	[TILE_MAP] = cuda_map,
 	[TILE_ANY] = cuda_any,
-	[TILE_REDUCE] = cuda_reduce,
-	[TILE_QUAD] = cuda_quad,
 	[TILE_FILL] = cuda_fill,
 	[TILE_COPY] = cuda_copy,
 	[TILE_COMMIT] = emit_commit,
@@ -222,14 +245,23 @@ static cuda_stmt_fn *const emit[TILE_OP_COUNT] = {
 
 void cuda_block(cuda_cx *cx, const tile_block *b)
 {
+	int n;
+
 	cx->fresh = true;
-	for (int i = 0; i < b->count; i++) {
+	for (int i = 0; i < b->count; i += n) {
 		const tile_stmt *s = b->item[i];
 
+		n = 1;
+		if (cuda_dead(&cx->facts, s))
+			continue;
 		comments(cx, s);
-		declarations(cx, b, i);
+		n = cuda_fuse(cx, b, i);
+		declarations(cx, b, i, n);
 		cx->pair.count = 0;
-		emit[s->op](cx, s);
+		if (emit[s->op])
+			emit[s->op](cx, s);
+		else
+			cuda_walk(cx, b->item + i, n);
 		cx->fresh = false;
 	}
 }

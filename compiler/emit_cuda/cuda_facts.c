@@ -1,7 +1,7 @@
 /* cuda_facts.c: what one statement has to know of the rest of the program.
  * in:  a program
- * out: equal values; variables that are used and assigned; the innermost block in which a register
- * tile can be declared; products that are added to something and therefore need __fmul_rn, because
+ * out: equal values; statements whose result nobody reads, which C compilers warn about; variables
+ * that are assigned again; the innermost block in which a register tile can be declared; products that are added to something and therefore need __fmul_rn, because
  * the compiler would fuse them and round once where the program rounds twice */
 #include "emit_cuda/cuda_internal.h"
 #include <string.h>
@@ -218,6 +218,94 @@ static void find_rounded(const tile_program *p, arena *a, const interner *in, cu
 	} while (ad.changed);
 }
 
+/* --- results that nobody reads --- */
+
+typedef struct {
+	cuda_facts *facts;
+	const tile_frag *own; /* what the statement writes: reading it is no use of it */
+	const tile_var *own_var;
+	uint32_t *stamp, now; /* [expr id]: seen in this walk */
+} readers;
+
+static void read_value(void *user, const tile_expr *x)
+{
+	readers *r = user;
+	uint32_t *stamp = &r->stamp[r->facts->same[x->id]->id];
+
+	if (*stamp == r->now)
+		return;
+	*stamp = r->now;
+	if (x->op == TX_FRAG && x->frag != r->own)
+		r->facts->frag_read[x->frag->id] = true;
+	if (x->op == TX_VAR && x->var != r->own_var)
+		r->facts->var_used[x->var->id] = true;
+	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
+		read_value(r, x->arg[i]);
+}
+
+/* The tile or variable whose new value is all that a statement does. */
+static const tile_frag *result_tile(const tile_stmt *s)
+{
+	switch (s->op) {
+	case TILE_MAP:
+	case TILE_REDUCE:
+	case TILE_QUAD:
+	case TILE_LDSM:
+	case TILE_LDSMT:
+	case TILE_LDS:
+	case TILE_LDST:
+	case TILE_MMA:
+		return s->arg[0].slice.frag;
+	default:
+		return NULL;
+	}
+}
+
+static const tile_var *result_variable(const tile_stmt *s)
+{
+	return s->op == TILE_LET || s->op == TILE_SET || s->op == TILE_ANY ? s->arg[0].var : NULL;
+}
+
+bool cuda_dead(const cuda_facts *facts, const tile_stmt *s)
+{
+	const tile_frag *f = result_tile(s);
+	const tile_var *v = result_variable(s);
+
+	return (f && !facts->frag_read[f->id]) || (v && !facts->var_used[v->id]);
+}
+
+static void read_stmt(void *user, const tile_stmt *s)
+{
+	readers *r = user;
+	const char *signature = tile_op_info[s->op].signature;
+
+	r->now++;
+	r->own = result_tile(s);
+	r->own_var = result_variable(s);
+	if ((r->own || r->own_var) && cuda_dead(r->facts, s))
+		return;
+	cuda_stmt_values(s, read_value, r);
+	for (int i = 0; signature[i]; i++)
+		if (signature[i] == 'f' && s->arg[i].slice.frag != r->own)
+			r->facts->frag_read[s->arg[i].slice.frag->id] = true;
+	if (s->op == TILE_SET)
+		r->facts->var_set[r->own_var->id] = true;
+}
+
+/* What statements with an effect read is read; then what the results read that are read ... */
+static void find_read(const tile_program *p, arena *a, cuda_facts *facts)
+{
+	size_t frags = (size_t)p->frag.count + 1, vars = (size_t)p->var.count + 1;
+	readers r = {.facts = facts, .stamp = ARENA_ARRAY(a, uint32_t, p->expr_count + 1)};
+	bool *frag = ARENA_ARRAY(a, bool, frags), *var = ARENA_ARRAY(a, bool, vars);
+
+	do {
+		memcpy(frag, facts->frag_read, frags);
+		memcpy(var, facts->var_used, vars);
+		each_stmt(&p->body, read_stmt, &r);
+	} while (memcmp(frag, facts->frag_read, frags) || memcmp(var, facts->var_used, vars));
+}
+
 /* --- where register tiles are declared --- */
 
 /* A block and the statement of the block around it whose body it is. */
@@ -281,8 +369,6 @@ static void use_value(void *user, const tile_expr *x)
 		return;
 	if (x->op == TX_FRAG)
 		used_at(h, x->frag);
-	if (x->op == TX_VAR)
-		h->facts->var_used[x->var->id] = true;
 	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
 		use_value(h, x->arg[i]);
 }
@@ -296,6 +382,8 @@ static void walk_homes(homes *h, const tile_block *b, scope *outer)
 		const tile_stmt *stmt = b->item[i];
 		const char *signature = tile_op_info[stmt->op].signature;
 
+		if (cuda_dead(h->facts, stmt))
+			continue;
 		h->scope = s;
 		h->at = i;
 		h->now++;
@@ -303,8 +391,6 @@ static void walk_homes(homes *h, const tile_block *b, scope *outer)
 			if (signature[k] == 'f')
 				used_at(h, stmt->arg[k].slice.frag);
 		cuda_stmt_values(stmt, use_value, h);
-		if (stmt->op == TILE_SET)
-			h->facts->var_set[stmt->arg[0].var->id] = true;
 		walk_homes(h, &stmt->body, s);
 		h->at = i;
 		walk_homes(h, &stmt->other, s);
@@ -370,6 +456,7 @@ void cuda_facts_find(const tile_program *p, arena *a, cuda_facts *facts)
 
 	facts->var_set = ARENA_ARRAY(a, bool, p->var.count + 1);
 	facts->var_used = ARENA_ARRAY(a, bool, p->var.count + 1);
+	facts->frag_read = ARENA_ARRAY(a, bool, p->frag.count + 1);
 	facts->home = ARENA_ARRAY(a, cuda_home, p->frag.count + 1);
 	facts->same = ARENA_ARRAY(a, const tile_expr *, p->expr_count + 1);
 	facts->rounded = ARENA_ARRAY(a, bool, p->expr_count + 1);
@@ -379,5 +466,6 @@ void cuda_facts_find(const tile_program *p, arena *a, cuda_facts *facts)
 	in.node = ARENA_ARRAY(a, const tile_expr *, p->expr_count + 1);
 	each_stmt(&p->body, intern_stmt, &in);
 	find_rounded(p, a, &in, facts);
+	find_read(p, a, facts);
 	find_homes(p, a, facts);
 }

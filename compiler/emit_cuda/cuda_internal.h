@@ -59,6 +59,7 @@ typedef struct {
 } cuda_home;
 
 typedef struct {
+	bool *frag_read;          /* [frag id] */
 	bool *var_set, *var_used; /* [var id] */
 	cuda_home *home;          /* [frag id] */
 	const tile_expr **same;   /* [expr id]: the first node of the same structure */
@@ -66,6 +67,8 @@ typedef struct {
 } cuda_facts;
 
 void cuda_facts_find(const tile_program *p, arena *a, cuda_facts *facts);
+/* Whether nobody reads what the statement writes, and it does nothing else. */
+bool cuda_dead(const cuda_facts *facts, const tile_stmt *s);
 /* Calls fn for each value of one statement, slices and regions included, without its body. */
 typedef void cuda_value_fn(void *user, const tile_expr *x);
 void cuda_stmt_values(const tile_stmt *s, cuda_value_fn *fn, void *user);
@@ -133,7 +136,8 @@ void cuda_line_with(cuda_cx *cx, const char *code, const char *comment);
 void cuda_values_begin(cuda_cx *cx, cuda_place place);
 /* Counts the uses below one of the statement's values; all of them before any is printed. */
 void cuda_values_count(cuda_cx *cx, const tile_expr *x);
-/* Whether the values counted need lines of their own before the statement. */
+/* Whether x has locals that are to be declared; or it or others of the statement, row and col. */
+bool cuda_values_need_locals(cuda_cx *cx, const tile_expr *x);
 bool cuda_values_need_lines(cuda_cx *cx, const tile_expr *x);
 /* Writes the declarations of locals that x needs and that were not written yet. */
 void cuda_values_lines(cuda_cx *cx, const tile_expr *x);
@@ -161,6 +165,8 @@ const char *cuda_sum(cuda_cx *cx, const tile_expr *x, const char *rest);
 const char *cuda_quotient(cuda_cx *cx, const tile_expr *x, int n);
 const char *cuda_type(tile_type t);
 const char *cuda_suffix(tile_type t); /* bf16, f16, tf32: the end of helpers' names */
+/* Whether x reads f. */
+bool cuda_reads(cuda_cx *cx, const tile_expr *x, const tile_frag *f);
 const tile_expr *cuda_same(const cuda_cx *cx, const tile_expr *x);
 /* printf into the arena. */
 const char *cuda_text(cuda_cx *cx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -199,11 +205,17 @@ void cuda_place_lines(cuda_cx *cx);
 /* --- cuda_block.c --- */
 /* "spec:N  the line", once for each line of the spec; then NULL. */
 const char *cuda_quote(cuda_cx *cx, loc at, int line);
+bool cuda_unquoted(const cuda_cx *cx, int line);
 void cuda_block(cuda_cx *cx, const tile_block *b);
 /* --- cuda_map.c, cuda_shared.c: one function per statement --- */
 /* "buffer(slot, row, col)" for (row, col) of a region. */
 const char *cuda_shared_element(
 	cuda_cx *cx, const tile_region *r, const char *row, const char *col);
 typedef void cuda_stmt_fn(cuda_cx *cx, const tile_stmt *s);
-cuda_stmt_fn cuda_map, cuda_any, cuda_reduce, cuda_quad, cuda_store;
+cuda_stmt_fn cuda_any, cuda_store;
+/* How many statements from `at` on are written as one nest of loops: MAP, REDUCE and QUAD over the
+ * same elements, where each reads what the others write at its own element only. */
+int cuda_fuse(cuda_cx *cx, const tile_block *b, int at);
+/* The loops of n such statements. */
+void cuda_walk(cuda_cx *cx, tile_stmt *const *s, int n);
 cuda_stmt_fn cuda_fill, cuda_copy, cuda_load_matrix, cuda_load_plain, cuda_mma, cuda_store_shared;

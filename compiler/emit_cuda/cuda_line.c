@@ -13,31 +13,58 @@ static bool operator_char(char c)
 	return c != '\0' && strchr("+-*/%<>=!&|^?:", c) != NULL;
 }
 
-/* Whether a line may end before the space s[i]. */
-static bool may_break(const char *s, size_t i)
+/* How bad it is to end a line before the space s[i], parentheses aside; -1: not possible. */
+static int break_cost(const char *s, size_t i)
 {
+	const char *next = s + i + 1;
+
 	if (s[i] != ' ' || i == 0)
-		return false;
+		return -1;
 	if (s[i - 1] == ',' || s[i - 1] == ';')
-		return true;
-	return operator_char(s[i + 1]) && !operator_char(s[i - 1]) && s[i + 1] != '=' &&
-	       (s[i + 2] == ' ' || operator_char(s[i + 2]));
+		return 0;
+	if (operator_char(s[i - 1]) || !operator_char(*next) || next[strcspn(next, " (")] != ' ')
+		return -1;
+	switch (*next) {
+	case '?':
+	case ':':
+		return 1;
+	case '&':
+	case '|':
+		return next[0] == next[1] ? 2 : 5;
+	case '+':
+	case '-':
+		return next[1] == ' ' ? 4 : -1;
+	case '*':
+	case '/':
+	case '%':
+		return next[1] == ' ' ? 6 : -1;
+	case '=':
+		return next[1] == '=' ? 3 : -1;
+	default:
+		return 3;
+	}
 }
 
-/* Where to break a line that has room for `room` columns; 0: nowhere. */
+/* Where to break a line that has room for `room` columns; 0: nowhere. Open parentheses weigh most,
+ * the last of equal places wins. */
 static size_t break_at(const char *s, size_t room)
 {
 	size_t best = 0;
-	int depth = 0, best_depth = 0;
+	int depth = 0, best_cost = 0;
 
 	for (size_t i = 0; s[i] && i <= room; i++) {
+		int cost = break_cost(s, i);
+
 		if (strchr("([{", s[i]))
 			depth++;
 		if (strchr(")]}", s[i]))
 			depth--;
-		if (may_break(s, i) && i > room / 3 && (best == 0 || depth <= best_depth)) {
+		if (cost < 0 || i < room / 4)
+			continue;
+		cost += 8 * depth;
+		if (best == 0 || cost <= best_cost) {
 			best = i;
-			best_depth = depth;
+			best_cost = cost;
 		}
 	}
 	return best;

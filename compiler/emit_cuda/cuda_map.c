@@ -21,21 +21,17 @@ static const char *compound(const cuda_cx *cx, const tile_frag *f, const tile_ex
 	return x->op == TX_ADD ? "+" : x->op == TX_SUB ? "-" : x->op == TX_MUL ? "*" : NULL;
 }
 
-static void map_elements(cuda_cx *cx, const tile_slice *dst, const tile_expr *x)
+static void map_element(cuda_cx *cx, const tile_stmt *s)
 {
-	const char *op = compound(cx, dst->frag, x), *r = whole_register(cx, dst->frag);
-	bool braces;
+	const tile_frag *f = s->arg[0].slice.frag;
+	const tile_expr *x = s->arg[1].value;
+	const char *op = compound(cx, f, x), *r = whole_register(cx, f);
 
-	cuda_values_count(cx, x);
-	braces = cuda_values_need_lines(cx, x);
-	cuda_loops(cx, dst, braces);
-	cuda_place_lines(cx);
 	cuda_values_lines(cx, x);
 	if (op)
 		cuda_line(cx, "%s %s= %s;", r, op, cuda_value(cx, x->arg[1], LEVEL_ANY));
 	else
 		cuda_line(cx, "%s = %s;", r, cuda_value(cx, x, LEVEL_ANY));
-	cuda_loops_end(cx, dst, braces);
 }
 
 static void map_pairs(cuda_cx *cx, const tile_slice *dst, const tile_expr *x)
@@ -51,18 +47,139 @@ static void map_pairs(cuda_cx *cx, const tile_slice *dst, const tile_expr *x)
 	text_free(&t);
 }
 
-void cuda_map(cuda_cx *cx, const tile_stmt *s)
-{
-	const tile_slice *dst = &s->arg[0].slice;
+/* --- reduce, quad --- */
 
-	cuda_values_begin(cx, cuda_place_of(cx, dst));
-	if (tile_register_elements(dst->frag) == 2)
-		map_pairs(cx, dst, s->arg[1].value);
+static void reduce_element(cuda_cx *cx, const tile_stmt *s)
+{
+	const char *element, *to = cuda_peer_register(cx, s->arg[0].slice.frag, &element);
+	const char *from = whole_register(cx, s->arg[2].slice.frag);
+
+	if (s->arg[1].word == WORD_SUM)
+		cuda_line(cx, "%s += %s;", to, from);
 	else
-		map_elements(cx, dst, s->arg[1].value);
+		cuda_line(cx, "%s = fmaxf(%s, %s);", to, to, from);
 }
 
-/* --- any, reduce, quad --- */
+static void quad_element(cuda_cx *cx, const tile_stmt *s)
+{
+	const char *r = whole_register(cx, s->arg[0].slice.frag);
+
+	cuda_line(cx, "%s = quad_%s(%s);", r, s->arg[1].word == WORD_SUM ? "sum" : "max", r);
+}
+
+/* --- loops that several statements share --- */
+
+/* The slice whose elements a statement walks in loops of its own; NULL: none, or pairs. */
+static const tile_slice *walked(const tile_stmt *s)
+{
+	const tile_slice *domain = s->op == TILE_REDUCE ? &s->arg[2].slice : &s->arg[0].slice;
+
+	if (s->op != TILE_MAP && s->op != TILE_REDUCE && s->op != TILE_QUAD)
+		return NULL;
+	return tile_register_elements(domain->frag) == 1 ? domain : NULL;
+}
+
+static bool same_walk(const cuda_cx *cx, const tile_slice *a, const tile_slice *b)
+{
+	const tile_frag *f = a->frag, *g = b->frag;
+
+	return f->layout == g->layout && f->rows == g->rows && f->cols == g->cols &&
+	       tile_cell_of(f).cols == tile_cell_of(g).cols &&
+	       (f->layout != LAYOUT_COLV || f->of == g->of) && a->rows == b->rows &&
+	       a->cols == b->cols && cuda_same(cx, a->first) == cuda_same(cx, b->first) &&
+	       cuda_same(cx, a->first_row) == cuda_same(cx, b->first_row);
+}
+
+static bool touches(cuda_cx *cx, const tile_stmt *s, const tile_frag *f)
+{
+	return s->arg[0].slice.frag == f || (s->op == TILE_REDUCE && s->arg[2].slice.frag == f) ||
+	       (s->op == TILE_MAP && cuda_reads(cx, s->arg[1].value, f));
+}
+
+/* A row vector that is reduced into is complete only after the loops. */
+static bool independent(cuda_cx *cx, const tile_stmt *s, const tile_stmt *t)
+{
+	if (s->op == TILE_REDUCE && touches(cx, t, s->arg[0].slice.frag))
+		return false;
+	return t->op != TILE_REDUCE || !touches(cx, s, t->arg[0].slice.frag);
+}
+
+int cuda_fuse(cuda_cx *cx, const tile_block *b, int at)
+{
+	const tile_slice *first = walked(b->item[at]);
+	int n = 1;
+
+	if (!first)
+		return 1;
+	for (; at + n < b->count; n++) {
+		const tile_stmt *t = b->item[at + n];
+		const tile_slice *next = walked(t);
+
+		if (cuda_dead(&cx->facts, t))
+			continue;
+		if (!next || t->note || cuda_unquoted(cx, t->line) || !same_walk(cx, first, next))
+			break;
+		for (int i = 0; i < n; i++)
+			if (!cuda_dead(&cx->facts, b->item[at + i]) &&
+				!independent(cx, b->item[at + i], t))
+				return n;
+	}
+	return n;
+}
+
+static void count_values(cuda_cx *cx, const tile_stmt *s)
+{
+	if (s->op == TILE_MAP)
+		cuda_values_count(cx, s->arg[1].value);
+}
+
+static void walk_elements(cuda_cx *cx, tile_stmt *const *s, int n)
+{
+	static void (*const element[TILE_OP_COUNT])(cuda_cx *, const tile_stmt *) = {
+		[TILE_MAP] = map_element,
+		[TILE_REDUCE] = reduce_element,
+		[TILE_QUAD] = quad_element,
+	};
+	const tile_slice *domain = walked(s[0]);
+	cuda_place place = cuda_place_of(cx, domain);
+	bool braces;
+	int kept = cx->kept, lines = 0;
+
+	cuda_values_begin(cx, place);
+	for (int i = 0; i < n; i++)
+		if (!cuda_dead(&cx->facts, s[i])) {
+			count_values(cx, s[i]);
+			lines++;
+		}
+	braces = lines > 1 || cx->needs_row || cx->needs_col ||
+		 (s[0]->op == TILE_MAP && cuda_values_need_locals(cx, s[0]->arg[1].value));
+	cuda_loops(cx, domain, braces);
+	cuda_place_lines(cx);
+	for (int i = 0; i < n; i++) {
+		if (cuda_dead(&cx->facts, s[i]))
+			continue;
+		cuda_values_begin(cx, place);
+		count_values(cx, s[i]);
+		element[s[i]->op](cx, s[i]);
+		cx->kept = cx->locals;
+	}
+	cx->kept = kept;
+	cuda_loops_end(cx, domain, braces);
+}
+
+void cuda_walk(cuda_cx *cx, tile_stmt *const *s, int n)
+{
+	const tile_slice *dst = &s[0]->arg[0].slice;
+
+	if (walked(s[0])) {
+		walk_elements(cx, s, n);
+		return;
+	}
+	cuda_values_begin(cx, cuda_place_of(cx, dst));
+	map_pairs(cx, dst, s[0]->arg[1].value);
+}
+
+/* --- any --- */
 
 /* Domains of 16-bit tiles have two elements in a register. */
 static bool two_elements(const tile_slice *s)
@@ -107,34 +224,6 @@ void cuda_any(cuda_cx *cx, const tile_stmt *s)
 	cuda_line(cx, "%s = warp_any(%s);", var, var);
 }
 
-void cuda_reduce(cuda_cx *cx, const tile_stmt *s)
-{
-	const tile_slice *src = &s->arg[2].slice;
-	const char *element, *to, *from;
-
-	cuda_values_begin(cx, cuda_place_of(cx, src));
-	to = cuda_peer_register(cx, s->arg[0].slice.frag, &element);
-	from = whole_register(cx, src->frag);
-	cuda_loops(cx, src, false);
-	if (s->arg[1].word == WORD_SUM)
-		cuda_line(cx, "%s += %s;", to, from);
-	else
-		cuda_line(cx, "%s = fmaxf(%s, %s);", to, to, from);
-	cuda_loops_end(cx, src, false);
-}
-
-void cuda_quad(cuda_cx *cx, const tile_stmt *s)
-{
-	const tile_slice *dst = &s->arg[0].slice;
-	const char *r;
-
-	cuda_values_begin(cx, cuda_place_of(cx, dst));
-	r = whole_register(cx, dst->frag);
-	cuda_loops(cx, dst, false);
-	cuda_line(cx, "%s = quad_%s(%s);", r, s->arg[1].word == WORD_SUM ? "sum" : "max", r);
-	cuda_loops_end(cx, dst, false);
-}
-
 /* --- store --- */
 
 static const char *stored(cuda_cx *cx, tile_type t, const tile_expr *x)
@@ -155,7 +244,7 @@ static void store_element(cuda_cx *cx, const tile_stmt *s)
 
 	cuda_values_lines(cx, pred);
 	if (!always) {
-		braces = cuda_values_need_lines(cx, offset) || cuda_values_need_lines(cx, x);
+		braces = cuda_values_need_locals(cx, offset) || cuda_values_need_locals(cx, x);
 		cuda_line(cx, "if (%s)%s", cuda_value(cx, pred, LEVEL_ANY), braces ? " {" : "");
 		cx->out->indent++;
 	}

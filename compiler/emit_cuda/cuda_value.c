@@ -91,6 +91,27 @@ const tile_expr *cuda_same(const cuda_cx *cx, const tile_expr *x)
 	return cx->facts.same[x->id];
 }
 
+static bool reads(cuda_cx *cx, const tile_expr *x, const tile_frag *f)
+{
+	uint32_t id = cuda_same(cx, x)->id;
+
+	if (x->op == TX_FRAG && x->frag == f)
+		return true;
+	if (cx->visited[id] == cx->walk)
+		return false;
+	cx->visited[id] = cx->walk;
+	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
+		if (reads(cx, x->arg[i], f))
+			return true;
+	return false;
+}
+
+bool cuda_reads(cuda_cx *cx, const tile_expr *x, const tile_frag *f)
+{
+	cx->walk++;
+	return reads(cx, x, f);
+}
+
 static bool half_type(tile_type t)
 {
 	return t == TILE_BF16 || t == TILE_F16;
@@ -176,10 +197,31 @@ static bool any_local(cuda_cx *cx, const tile_expr *x, uint32_t *visited)
 	return false;
 }
 
-bool cuda_values_need_lines(cuda_cx *cx, const tile_expr *x)
+bool cuda_values_need_locals(cuda_cx *cx, const tile_expr *x)
 {
 	cx->walk++;
-	return cx->needs_row || cx->needs_col || any_local(cx, x, cx->visited);
+	return any_local(cx, x, cx->visited);
+}
+
+bool cuda_values_need_lines(cuda_cx *cx, const tile_expr *x)
+{
+	return cx->needs_row || cx->needs_col || cuda_values_need_locals(cx, x);
+}
+
+/* A position: the name of the first one, key0, without its 0. */
+static const char *position_noun(cuda_cx *cx, const tile_expr *x)
+{
+	const tile_expr *first = x->arg[0], *place = x->arg[1];
+	const char *name;
+	size_t n;
+
+	if (place->op != TX_ROW && place->op != TX_COL)
+		return "number";
+	if (first->op != TX_VAR)
+		return "position";
+	name = cx->var[first->var->id];
+	n = strcspn(name, "0123456789_");
+	return n > 0 ? arena_strndup(cx->a, name, n) : "position";
 }
 
 static const char *noun_of(cuda_cx *cx, const tile_expr *x)
@@ -190,6 +232,8 @@ static const char *noun_of(cuda_cx *cx, const tile_expr *x)
 		return cuda_text(cx, "%s_value", cx->arg[x->arg_ref->id]);
 	if (x->op == TX_SHARED)
 		return cuda_text(cx, "%s_value", cx->buffer[x->buffer->id]);
+	if (x->op == TX_ADD && x->type != TILE_F32)
+		return position_noun(cx, x);
 	return form[x->op].noun;
 }
 

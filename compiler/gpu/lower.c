@@ -64,6 +64,7 @@ static void declare_arguments(gpu_cx *g)
 		g->param[i] = tile_scalar(g->p, s->param.item[i]->at, s->param.item[i]->name,
 			s->param.item[i]->type == TYPE_INT ? TILE_I32 : TILE_F32);
 	g->aligned = tile_scalar(g->p, s->at, "aligned", TILE_I32);
+	g->aligned->what = "rows of copied operands begin at multiples of 16 bytes";
 }
 
 /* --- main loop --- */
@@ -300,6 +301,33 @@ static void epilogue(gpu_cx *g)
 			store_lse(g, i);
 }
 
+/* How many blocks: rows along x, batch entries and key heads along y. */
+static const char *grid(const gpu_cx *g)
+{
+	const sema_axis *head = g->m->head, *group = head ? head->group : NULL;
+	text rows = {0}, y = {0};
+	const char *s;
+
+	text_put(&rows, g->s->query ? g->s->query->length->name : "1");
+	if (head)
+		text_printf(&rows, " * %s", head->length->name);
+	if (group)
+		text_printf(&rows, " / %s", group->length->name);
+	for (int i = 0; i < g->s->axis.count; i++) {
+		const sema_axis *x = g->s->axis.item[i];
+
+		if (x->kind == AXIS_ROW && x != head)
+			text_printf(&y, "%s%s", y.len ? " * " : "", x->length->name);
+	}
+	if (group)
+		text_printf(&y, "%s%s", y.len ? " * " : "", group->length->name);
+	s = arena_printf(g->p->arena, "grid x = ceil(%s / %d), y = %s", rows.data, g->plan->rows,
+		y.len ? y.data : "1");
+	text_free(&rows);
+	text_free(&y);
+	return s;
+}
+
 tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
 {
 	const sema_spec *s = plan->form->spec;
@@ -310,6 +338,7 @@ tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
 	g.p = tile_program_create(a, name, plan->target, plan->warps, s->src);
 	source_position(s->src, s->at.begin, &g.p->line, &column);
 	g.base_coord = ARENA_ARRAY(a, X, s->axis.count + 1);
+	g.p->what = grid(&g);
 	declare_arguments(&g);
 	gpu_block_rows(&g);
 	gpu_operands(&g);

@@ -31,6 +31,7 @@ void gpu_score_product(gpu_cx *g, X slot, X tile)
 	X key = op2(g, TX_MUL, tile, i32(g, pl->key_tile));
 
 	tile_map(g->p, g->s->at, tile_whole(g->score), tx_f32(g->p, 0));
+	tile_note(g->p, "scores: S = A B");
 	for (int seg = 0; seg < g->m->segments; seg++) {
 		loc at = g->m->segment[seg].b->at;
 		tile_var *kt;
@@ -63,6 +64,7 @@ void gpu_value_product(gpu_cx *g, X slot, X tile)
 		return;
 	b = tile_register(g->p, at, "vb", LAYOUT_OPB, pl->operand, 16, chunk);
 	tile_map(g->p, at, tile_whole(g->weight), tx_cvt(g->p, pl->operand, frag(g, g->score)));
+	tile_note(g->p, "sums: += P V");
 	kt = tile_unroll_begin(g->p, at, "kt", 0, pl->key_tile / 16, 1);
 	ec = tile_unroll_begin(g->p, at, "ec", 0, pl->e_total / chunk, 1);
 	k = op2(g, TX_MUL, tx_var(g->p, kt), i32(g, 16));
@@ -207,6 +209,7 @@ void gpu_weights(gpu_cx *g)
 	alpha = tile_register(g->p, at, "alpha", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	shift = tile_register(g->p, at, "shift", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	tile_map(g->p, at, tile_whole(top), tx_f32(g->p, -INFINITY));
+	tile_note(g->p, "the largest score of each row");
 	tile_reduce(g->p, at, top, WORD_MAX, tile_whole(g->score));
 	tile_quad(g->p, at, top, WORD_MAX);
 	tile_map(g->p, at, tile_whole(top),
@@ -217,6 +220,7 @@ void gpu_weights(gpu_cx *g)
 	m = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, g->m_max), tx_f32(g->p, -INFINITY)),
 		tx_f32(g->p, 0), frag(g, g->m_max));
 	tile_map(g->p, at, tile_whole(shift), tx_1(g->p, TX_NEG, m));
+	tile_note(g->p, "weights, relative to the maximum; each lane sums its own columns");
 	tile_map(g->p, at, tile_whole(g->score),
 		tx_1(g->p, TX_EX2,
 			tx_3(g->p, TX_FMA, frag(g, g->score), tx_f32(g->p, gpu_score_scale(g->m)),

@@ -534,7 +534,6 @@ static void parse_body(parser *c)
 static bool parse_head(parser *c)
 {
 	int64_t warps = 0, blocks = 0, shared = 0;
-	const char *rest;
 	loc name, target, comment;
 
 	skip_blank_lines(c);
@@ -562,7 +561,7 @@ static bool parse_head(parser *c)
 		arena_strndup(c->a, c->src->text + name.begin, name.end - name.begin),
 		arena_strndup(c->a, c->src->text + target.begin, target.end - target.begin),
 		(int)warps, c->src);
-	c->p->line = comment_line(c, comment, 0, &rest);
+	c->p->line = comment_line(c, comment, 0, &c->p->what);
 	c->p->min_blocks = (int)blocks;
 	c->p->shared_bytes = shared;
 	return true;

@@ -423,7 +423,7 @@ static void print_head(const tile_program *p, text *out)
 	if (p->shared_bytes)
 		text_printf(out, " shared %lld", (long long)p->shared_bytes);
 	text_put(out, " {");
-	print_comment(out, p->line, NULL);
+	print_comment(out, p->line, p->what);
 	text_put(out, "\n");
 	for (int i = 0; i < p->arg.count; i++)
 		print_arg(out, p->arg.item[i]);

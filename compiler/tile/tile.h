@@ -207,6 +207,7 @@ typedef struct {
 	int min_blocks;     /* blocks per SM the registers are bounded for; 0: no bound */
 	const source *src;  /* of every loc; may be NULL */
 	int line; /* of the spec's head: statements of this line print no line; 0: unknown */
+	const char *what; /* NULL, or one line for the generated code: the grid it is launched on */
 	arena *arena;
 	struct {
 		tile_arg **item;
