@@ -7,10 +7,12 @@
  *   crash.c       internal errors: reproducer file, exit 70
  *   files.c       whole files in, atomically replaced files out
  *   unit.c        a spec file: read, parsed, checked, reported
+ *   target.c      --target
  *
  * problem.h holds what run, bench and explain need beyond that: lengths, tensors, launching,
  * comparing. */
 #pragma once
+#include "arch/arch.h"
 #include "ast/ast.h"
 #include "model/model.h"
 #include "sema/sema.h"
@@ -44,7 +46,7 @@ typedef struct {
 	const char *verb;
 	strings operand; /* spec files, in order */
 	strings define, dims, input, output, emit, target;
-	const char *device, *spec, *inner, *svg, *out, *color, *format, *warn;
+	const char *device, *spec, *inner, *svg, *out, *color, *format, *warn, *code;
 	bool json, check, write, time_report, verbose, help;
 	int64_t seed, threads, reps;
 	double limit, min_time;
@@ -70,7 +72,8 @@ enum {
 	VERB_TARGETS = 1 << 6,
 	VERB_DOCTOR = 1 << 7,
 	VERB_CACHE = 1 << 8,
-	VERB_ALL = (1 << 9) - 1,
+	VERB_REGENERATE = 1 << 9,
+	VERB_ALL = (1 << 10) - 1,
 };
 
 /* Parses argv (argv[0] is the verb) for `v`. Reports what is wrong and returns CLI_USAGE. */
@@ -142,10 +145,16 @@ void unit_close(unit *u);
 /* Checks one spec of the unit with those of -D that it declares; NULL when errors were reported to
  * u->diags. */
 sema_spec *unit_check(unit *u, const ast_spec *spec);
+/* Those of -D that the spec declares, each name once; their number. */
+int unit_defines(const unit *u, const ast_spec *spec, sema_define **define);
+/* The tree that a checked spec was made of. */
+const ast_spec *unit_spec(const unit *u, const sema_spec *s);
 /* Whether some spec of the unit declares `name` as const or param. */
 bool unit_declares(const unit *u, const char *name);
 /* Prints the diagnostics to stderr (text formats only); CLI_INPUT when there are errors. */
 cli_status unit_report(const unit *u);
+/* The same, and forgets them. */
+cli_status unit_flush(unit *u);
 /* The common start of run, bench, explain and build: opens the file, picks the spec (--spec, else
  * the only one), checks it, prints diagnostics. On failure nothing is left open. */
 cli_status unit_select(const options *o, const char *path, unit *u, sema_spec **spec);
@@ -165,7 +174,18 @@ cli_status verb_build(const options *o);
 cli_status verb_targets(const options *o);
 cli_status verb_doctor(const options *o);
 cli_status verb_cache(const options *o);
-/* Refuses a --target that this build does not have. (verb_targets.c) */
-cli_status target_check(const options *o);
-/* Whether LLVM's feature string holds "+name". (verb_targets.c) */
+cli_status verb_regenerate(const options *o);
+
+/* --- target.c: what --target means --- */
+
+/* One thing to compile for. */
+typedef struct {
+	const char *name; /* "cpu", "sm_90a" */
+	const arch *arch; /* NULL: the cpu */
+} cli_target;
+
+/* The targets of --target, "native" resolved by asking the driver; `missing` where it was not
+ * given. Reports unknown ones. */
+cli_status targets_parse(const options *o, const char *missing, cli_target **list, int *count);
+/* Whether LLVM's feature string holds "+name". */
 bool target_feature(const char *features, const char *name);

@@ -26,11 +26,13 @@ static const verb verbs[] = {
 		VERB_DOCTOR, verb_doctor, 0, 0},
 	{"cache", "ACTION", "The disk cache of compiled kernels: stats, list, verify, clear or path.",
 		VERB_CACHE, verb_cache, 1, 1},
+	{"regenerate", "[SPEC...]", "Rewrites or verifies the generated code of the spec library.",
+		VERB_REGENERATE, verb_regenerate, 0, -1},
 };
 /* clang-format on */
 
 /* Verbs of the fixed command line that this version does not have. */
-static const char *const absent[] = {"gradcheck", "regenerate"};
+static const char *const absent[] = {"gradcheck"};
 
 static void print_help(void)
 {
@@ -39,7 +41,7 @@ static void print_help(void)
 	       "input.\n\n"
 	       "verbs:\n");
 	for (int i = 0; i < VERBS; i++)
-		printf("  %-8s %-8s  %s\n", verbs[i].name, verbs[i].operands, verbs[i].summary);
+		printf("  %-10s %-9s  %s\n", verbs[i].name, verbs[i].operands, verbs[i].summary);
 	printf("\ntrikl VERB --help lists the options of one verb; trikl --version prints the "
 	       "version.\n"
 	       "exit codes: 0 fine, 1 input wrong, 2 a check failed, 3 usage, 4 environment, 70 "

@@ -11,6 +11,7 @@
  *   engine.c      compiling for and launching on a device
  *   compare.c     a result against the float64 reference
  *   report.c      what run prints, as text and as JSON
+ *   report_device.c  the device, the kernel's figures, the time of every stage
  *   machine.c     memory, cores, processor name
  *   peak.c        the machine's measured matrix multiply and memory rates
  *   visible.c     which tuples the masks leave, for pictures
@@ -19,6 +20,7 @@
 #include "cli/cli.h"
 #include "host/host.h"
 #include "runtime/pool.h"
+#include <cjson/cJSON.h>
 
 /* --- dtype.c --- */
 
@@ -146,10 +148,16 @@ bool window_range(const eval_args *args, const sema_axis *key, const int64_t *co
 
 /* --- engine.c --- */
 
+typedef struct gpu_engine gpu_engine; /* gpu.h */
+typedef struct sim_engine sim_engine;
+
+/* One of gpu, sim, reference, kernel is set. */
 typedef struct {
 	const options *o;
 	const sema_spec *spec;
-	bool reference; /* device: the reference; otherwise the CPU kernel */
+	gpu_engine *gpu;
+	sim_engine *sim;
+	bool reference;
 	row_form *form; /* NULL when there is none */
 	host_kernel *kernel;
 	host_times times;
@@ -160,11 +168,18 @@ typedef struct {
 
 /* Chooses the device, compiles. Diagnostics are printed. */
 cli_status engine_open(unit *u, sema_spec *s, engine *e);
+/* On the CPU, else the reference, whatever --device says. */
+cli_status engine_open_cpu(unit *u, sema_spec *s, engine *e);
 void engine_close(engine *e);
 /* One launch into the outputs of `p`. */
 cli_status engine_launch(engine *e, problem *p, progress *line, double *seconds);
-/* The inner axis that --inner or a schedule asks for, NULL when nothing does. */
-cli_status engine_inner(const options *o, const sema_spec *s, const sema_axis **inner);
+/* After the launches: brings the outputs into memory, where they are elsewhere. */
+cli_status engine_fetch(engine *e, problem *p);
+/* "cpu", "cuda:0", ... */
+const char *engine_device(const engine *e);
+/* The inner axis that --inner or a schedule for this target asks for, NULL when nothing does. */
+cli_status engine_inner(
+	const options *o, const sema_spec *s, const char *target, const sema_axis **inner);
 
 /* --- compare.c --- */
 
@@ -206,6 +221,14 @@ void report_json(const outcome *r, text *out);
 /* --time-report: every stage, on stderr. */
 void report_times(
 	const unit *u, const engine *e, double inputs_ms, double run_ms, double reference_ms);
+/* The same without the run, as JSON. */
+cJSON *report_times_json(const unit *u, const engine *e, double inputs_ms);
+/* "cpu (znver4, 512-bit vectors, f32 fma), 8 threads" */
+void report_device(const engine *e, text *out);
+/* The device and the kernel's figures, as members of `o`. */
+void report_device_json(const engine *e, cJSON *o);
+/* From the checked spec to code that can run. */
+double report_compile_ms(const engine *e);
 
 /* --- machine.c --- */
 

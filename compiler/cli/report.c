@@ -1,7 +1,6 @@
 /* report.c: what `run` says about a finished run, for people and as JSON. Numbers are computed here
  * once and printed by both. */
 #include "cli/problem.h"
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,16 +34,9 @@ static statistics tensor_statistics(const tensor *t)
 
 static void say_device(const outcome *r, text *out)
 {
-	const engine *e = r->e;
-	text_printf(out, "%s on ", e->spec->name);
-	if (e->reference) {
-		text_printf(out, "reference (float64)");
-	} else {
-		host_info info = host_describe(e->kernel);
-		text_printf(
-			out, "cpu (%s, %d-bit vectors, %s)", info.cpu, info.vector_bits, info.dot);
-	}
-	text_printf(out, ", %d thread%s\n", e->threads, e->threads == 1 ? "" : "s");
+	text_printf(out, "%s on ", r->e->spec->name);
+	report_device(r->e, out);
+	text_put(out, "\n");
 }
 
 static void say_problem(const problem *p, text *out)
@@ -111,14 +103,14 @@ static void say_speed(const outcome *r, text *out)
 {
 	if (!r->e->reference) {
 		text_put(out, "  compile ");
-		put_time(out, (r->e->model_ms + r->e->compile_ms) * 1e-3);
+		put_time(out, report_compile_ms(r->e) * 1e-3);
 		text_put(out, "\n");
 	}
 	text_put(out, "  run     ");
 	put_time(out, r->seconds);
 	if (r->launches > 1)
 		text_printf(out, " (best of %d)", r->launches);
-	if (r->cost.flops > 0 && r->seconds > 0)
+	if (r->cost.flops > 0 && r->seconds > 0 && !r->e->sim)
 		text_printf(out,
 			", %.4g GFLOP/s: 2 (%d + %d) x %lld key tuples in the windows of %lld rows",
 			r->cost.flops / r->seconds * 1e-9, r->cost.dot, r->cost.out,
@@ -258,35 +250,12 @@ static cJSON *json_check(const outcome *r)
 	return o;
 }
 
-static cJSON *json_times(const outcome *r)
-{
-	const engine *e = r->e;
-	cJSON *o = cJSON_CreateObject();
-	cJSON_AddNumberToObject(o, "read", r->u->read_ms);
-	cJSON_AddNumberToObject(o, "parse", r->u->parse_ms);
-	cJSON_AddNumberToObject(o, "check", r->u->check_ms);
-	cJSON_AddNumberToObject(o, "model", e->model_ms);
-	cJSON_AddNumberToObject(o, "build", e->times.build_ms);
-	cJSON_AddNumberToObject(o, "optimise", e->times.optimise_ms);
-	cJSON_AddNumberToObject(o, "codegen", e->times.codegen_ms);
-	cJSON_AddNumberToObject(o, "inputs", r->inputs_ms);
-	return o;
-}
-
 void report_json(const outcome *r, text *out)
 {
 	const engine *e = r->e;
 	cJSON *o = cJSON_CreateObject(), *defaulted = cJSON_CreateArray();
 	cJSON_AddStringToObject(o, "spec", e->spec->name);
-	cJSON_AddStringToObject(o, "device", e->reference ? "reference" : "cpu");
-	if (!e->reference) {
-		host_info info = host_describe(e->kernel);
-		cJSON_AddStringToObject(o, "cpu", info.cpu);
-		cJSON_AddNumberToObject(o, "vector_bits", info.vector_bits);
-		cJSON_AddStringToObject(o, "dot", info.dot);
-		cJSON_AddStringToObject(o, "inner", info.inner);
-	}
-	cJSON_AddNumberToObject(o, "threads", e->threads);
+	report_device_json(e, o);
 	cJSON_AddItemToObject(o, "dims", json_lengths(r->p, defaulted));
 	cJSON_AddItemToObject(o, "defaulted", defaulted);
 	cJSON_AddItemToObject(o, "params", json_params(r->p));
@@ -295,47 +264,19 @@ void report_json(const outcome *r, text *out)
 	for (int i = 0; i < r->p->spec->tensor.count; i++)
 		cJSON_AddItemToArray(
 			i < r->p->spec->inputs ? in : outs, json_tensor(&r->p->tensor[i]));
-	cJSON_AddNumberToObject(o, "compile_ms", e->model_ms + e->compile_ms);
+	cJSON_AddNumberToObject(o, "compile_ms", report_compile_ms(e));
 	cJSON_AddNumberToObject(o, "run_ms", r->seconds * 1e3);
 	cJSON_AddNumberToObject(o, "launches", r->launches);
 	cJSON_AddNumberToObject(o, "rows", (double)r->cost.rows);
 	cJSON_AddNumberToObject(o, "tuples", (double)r->cost.tuples);
 	cJSON_AddNumberToObject(o, "flops", r->cost.flops);
-	if (r->cost.flops > 0 && r->seconds > 0)
+	if (r->cost.flops > 0 && r->seconds > 0 && !e->sim)
 		cJSON_AddNumberToObject(o, "gflops_per_s", r->cost.flops / r->seconds * 1e-9);
 	if (r->v)
 		cJSON_AddItemToObject(o, "check", json_check(r));
-	cJSON_AddItemToObject(o, "times_ms", json_times(r));
+	cJSON_AddItemToObject(o, "times_ms", report_times_json(r->u, e, r->inputs_ms));
 	char *s = cJSON_Print(o);
 	text_printf(out, "%s\n", s ? s : "{}");
 	free(s);
 	cJSON_Delete(o);
-}
-
-void report_times(
-	const unit *u, const engine *e, double inputs_ms, double run_ms, double reference_ms)
-{
-	const struct {
-		const char *stage;
-		double ms;
-	} row[] = {
-		{"read", u->read_ms},
-		{"parse", u->parse_ms},
-		{"check", u->check_ms},
-		{"model", e->model_ms},
-		{"build IR", e->times.build_ms},
-		{"optimise", e->times.optimise_ms},
-		{"generate code", e->times.codegen_ms},
-		{"inputs", inputs_ms},
-		{"run", run_ms},
-		{"reference", reference_ms},
-	};
-	double total = 0;
-	fprintf(stderr, "time report (ms)\n");
-	for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-		total += row[i].ms;
-		if (row[i].ms > 0)
-			fprintf(stderr, "  %-14s %10.3f\n", row[i].stage, row[i].ms);
-	}
-	fprintf(stderr, "  %-14s %10.3f\n", "total", total);
 }

@@ -86,27 +86,49 @@ cli_status unit_unknown_define(const options *o, const char *name, const strings
 	return CLI_USAGE;
 }
 
-sema_spec *unit_check(unit *u, const ast_spec *spec)
+int unit_defines(const unit *u, const ast_spec *spec, sema_define **define)
 {
 	const strings *given = &u->o->define;
-	sema_define *define = ARENA_ARRAY(u->arena, sema_define, given->count + 1);
 	int n = 0;
 
+	*define = ARENA_ARRAY(u->arena, sema_define, given->count + 1);
 	for (int i = 0; i < given->count; i++) {
 		const char *name, *value;
 		options_split(u->arena, given->item[i], &name, &value);
 		if (!spec_declares(spec, name))
 			continue;
 		int at = 0;
-		while (at < n && strcmp(define[at].name, name) != 0)
+		while (at < n && strcmp((*define)[at].name, name) != 0)
 			at++;
-		define[at] = (sema_define){name, value}; /* the last of one name counts */
+		(*define)[at] = (sema_define){name, value}; /* the last of one name counts */
 		n += at == n;
 	}
+	return n;
+}
+
+sema_spec *unit_check(unit *u, const ast_spec *spec)
+{
+	sema_define *define;
+	int n = unit_defines(u, spec, &define);
 	double start = clock_now();
 	sema_spec *s = sema_check(u->arena, u->file, spec, u->src, define, n, u->diags);
 	u->check_ms += since_ms(start);
 	return s;
+}
+
+const ast_spec *unit_spec(const unit *u, const sema_spec *s)
+{
+	for (int i = 0; i < u->file->specs.count; i++)
+		if (strcmp(u->file->specs.item[i]->name.text, s->name) == 0)
+			return u->file->specs.item[i];
+	ice("%s is not in %s", s->name, u->src->name);
+}
+
+cli_status unit_flush(unit *u)
+{
+	cli_status status = unit_report(u);
+	u->diags->list.count = u->diags->warnings = 0;
+	return status;
 }
 
 cli_status unit_report(const unit *u)
@@ -193,6 +215,6 @@ cli_status unit_select(const options *o, const char *path, unit *u, sema_spec **
 		unit_close(u);
 	else
 		u->diags->list.count = u->diags->warnings =
-			0; /* printed; later stages add their own */
+			0; /* printed; later stages add theirs */
 	return status;
 }

@@ -1,7 +1,6 @@
-/* verb_bench: how long a spec's kernel takes and how much of the machine it uses. Compilation is
+/* verb_bench: how long a spec's kernel takes and how much of the device it uses. Compilation is
  * timed apart; one launch warms up, then launches repeat until --reps or --min-time is reached. */
-#include "cli/problem.h"
-#include <cjson/cJSON.h>
+#include "cli/gpu.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,13 +45,9 @@ static cli_status measure(engine *e, problem *p, timing *t)
 	return status;
 }
 
-static void print_text(
-	const engine *e, const problem *p, const timing *t, const cost *c, const peak *top)
+/* Lengths and params on one line. */
+static void print_problem(const problem *p)
 {
-	host_info info = host_describe(e->kernel);
-	double rate = c->flops / t->median;
-
-	printf("%s  ", e->spec->name);
 	for (int i = 0; i < p->spec->length.count; i++)
 		printf("%s=%lld ", p->spec->length.item[i]->name, (long long)p->length[i]);
 	for (int i = 0; i < p->spec->param.count; i++)
@@ -61,27 +56,33 @@ static void print_text(
 				(long long)p->param_int[i]);
 		else
 			printf("%s=%g ", p->spec->param.item[i]->name, p->param_float[i]);
-	printf("\n  cpu %s, %d-bit vectors, %s, inner %s, %d threads\n", info.cpu, info.vector_bits,
-		info.dot, info.inner, e->threads);
-	printf("  compile %.1f ms\n", e->model_ms + e->compile_ms);
+}
+
+static void print_text(
+	const engine *e, const problem *p, const timing *t, const cost *c, const peak *top)
+{
+	text where = {0};
+	double rate = c->flops / t->median, scale = e->gpu ? 1e-12 : 1e-9;
+	const char *name = e->gpu ? "TFLOP/s" : "GFLOP/s";
+
+	report_device(e, &where);
+	printf("%s  ", e->spec->name);
+	print_problem(p);
+	printf("\n  %s, inner %s\n", where.data, e->form->inner->name);
+	printf("  compile %.1f ms\n", report_compile_ms(e));
 	printf("  run     median %.4g ms, min %.4g, max %.4g (%d launches)\n", t->median * 1e3,
 		t->best * 1e3, t->worst * 1e3, t->launches);
-	printf("  rate    %.4g GFLOP/s, %.1f %% of %.4g GFLOP/s (%s, same threads)\n", rate * 1e-9,
-		rate / top->flops * 100, top->flops * 1e-9, top->source);
+	printf("  rate    %.4g %s, %.1f %% of %.4g %s (%s)\n", rate * scale, name,
+		rate / top->flops * 100, top->flops * scale, name, top->source);
+	text_free(&where);
 }
 
 static cJSON *result_json(
 	const engine *e, const problem *p, const timing *t, const cost *c, const peak *top)
 {
-	host_info info = host_describe(e->kernel);
 	cJSON *o = cJSON_CreateObject(), *dims, *params;
 	cJSON_AddStringToObject(o, "spec", e->spec->name);
-	cJSON_AddStringToObject(o, "device", "cpu");
-	cJSON_AddStringToObject(o, "cpu", info.cpu);
-	cJSON_AddNumberToObject(o, "vector_bits", info.vector_bits);
-	cJSON_AddStringToObject(o, "dot", info.dot);
-	cJSON_AddStringToObject(o, "inner", info.inner);
-	cJSON_AddNumberToObject(o, "threads", e->threads);
+	report_device_json(e, o);
 	dims = cJSON_AddObjectToObject(o, "dims");
 	for (int i = 0; i < p->spec->length.count; i++)
 		cJSON_AddNumberToObject(dims, p->spec->length.item[i]->name, (double)p->length[i]);
@@ -90,7 +91,7 @@ static cJSON *result_json(
 		cJSON_AddNumberToObject(params, p->spec->param.item[i]->name,
 			p->spec->param.item[i]->type == TYPE_INT ? (double)p->param_int[i]
 								 : p->param_float[i]);
-	cJSON_AddNumberToObject(o, "compile_ms", e->model_ms + e->compile_ms);
+	cJSON_AddNumberToObject(o, "compile_ms", report_compile_ms(e));
 	cJSON_AddNumberToObject(o, "median_ms", t->median * 1e3);
 	cJSON_AddNumberToObject(o, "min_ms", t->best * 1e3);
 	cJSON_AddNumberToObject(o, "max_ms", t->worst * 1e3);
@@ -114,7 +115,7 @@ typedef struct {
 	int count;
 } peaks;
 
-static const peak *peak_of(peaks *all, const engine *e)
+static peak cpu_peak(peaks *all, const engine *e)
 {
 	const char *dot = host_describe(e->kernel).dot;
 	int i = 0;
@@ -125,7 +126,24 @@ static const peak *peak_of(peaks *all, const engine *e)
 		all->known[i].p = peak_measure(e->pool, dot);
 		all->count++;
 	}
-	return &all->known[i < 4 ? i : 3].p;
+	return all->known[i < 4 ? i : 3].p;
+}
+
+static peak peak_of(peaks *all, const engine *e)
+{
+	if (!e->gpu)
+		return cpu_peak(all, e);
+	return (peak){gpu_peak(e->gpu), "16-bit matrix products at the boost clock"};
+}
+
+/* Only kernels are timed: the reference's and the simulator's speed is of no interest. */
+static cli_status refuse_others(const engine *e)
+{
+	if (e->gpu || e->kernel)
+		return CLI_OK;
+	message_error(e->o, "%s: bench times kernels on the cpu or a GPU, not %s", e->spec->name,
+		engine_device(e));
+	return CLI_INPUT;
 }
 
 static cli_status bench_one(const options *o, const char *path, peaks *all, cJSON *list)
@@ -141,21 +159,23 @@ static cli_status bench_one(const options *o, const char *path, peaks *all, cJSO
 	status = problem_open(o, s, u.arena, &p);
 	if (status == CLI_OK)
 		status = engine_open(&u, s, &e);
+	if (status == CLI_OK)
+		status = refuse_others(&e);
 	double start = clock_now();
 	if (status == CLI_OK)
 		status = problem_inputs(&p);
 	if (status == CLI_OK)
 		status = problem_outputs(&p, false);
 	double inputs_ms = (clock_now() - start) * 1e3;
-	const peak *top = status == CLI_OK ? peak_of(all, &e) : NULL;
+	peak top = status == CLI_OK ? peak_of(all, &e) : (peak){0};
 	if (status == CLI_OK)
 		status = measure(&e, &p, &t);
 	if (status == CLI_OK) {
 		cost c = problem_cost(&p, e.form);
 		if (list)
-			cJSON_AddItemToArray(list, result_json(&e, &p, &t, &c, top));
+			cJSON_AddItemToArray(list, result_json(&e, &p, &t, &c, &top));
 		else
-			print_text(&e, &p, &t, &c, top);
+			print_text(&e, &p, &t, &c, &top);
 		fflush(stdout);
 		if (o->time_report)
 			report_times(&u, &e, inputs_ms, t.best * 1e3, 0);
@@ -166,16 +186,14 @@ static cli_status bench_one(const options *o, const char *path, peaks *all, cJSO
 	return status;
 }
 
-cli_status verb_bench(const options *given)
+cli_status verb_bench(const options *o)
 {
-	options o = *given;
 	cli_status worst = CLI_OK;
 	peaks all = {0};
-	cJSON *list = o.json ? cJSON_CreateArray() : NULL;
+	cJSON *list = o->json ? cJSON_CreateArray() : NULL;
 
-	o.device = "cpu"; /* the reference's speed is of no interest */
-	for (int i = 0; i < o.operand.count; i++) {
-		cli_status status = bench_one(&o, o.operand.item[i], &all, list);
+	for (int i = 0; i < o->operand.count; i++) {
+		cli_status status = bench_one(o, o->operand.item[i], &all, list);
 		if (status > worst)
 			worst = status;
 	}

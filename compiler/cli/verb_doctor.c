@@ -1,9 +1,7 @@
 /* verb_doctor: what this machine offers and lacks, one line a finding, with a remedy for each
  * fault. Only a fault that keeps kernels from running changes the exit code; a missing GPU never
  * does. */
-#include "cli/problem.h"
-#include <cjson/cJSON.h>
-#include <dlfcn.h>
+#include "cli/gpu.h"
 #include <errno.h>
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
@@ -136,39 +134,70 @@ static void look_at_threads(report *r)
 		NULL);
 }
 
-/* Whether a program is on the PATH. */
-static const char *program_find(arena *a, const char *name)
+/* --- GPUs --- */
+
+static void look_at_device(report *r, device_system *s, rt_cuda *cuda, int n)
 {
-	const char *path = getenv("PATH");
-	while (path && *path) {
-		size_t n = strcspn(path, ":");
-		const char *full = arena_printf(a, "%.*s/%s", (int)n, path, name);
-		if (n && access(full, X_OK) == 0)
-			return full;
-		path += n + (path[n] == ':');
+	const char *name = arena_printf(r->arena, "cuda:%d", n);
+	rt_device_info info;
+	rt_error err = {0};
+	const arch *a;
+
+	if (rt_cuda_device(cuda, n, &info, &err)) {
+		found(r, name, WARN, arena_strdup(r->arena, err.message), NULL);
+	} else if (device_arch(s, n, &a, &err)) {
+		found(r, name, WARN, arena_strdup(r->arena, err.message),
+			"it is not used; kernels run on the cpu");
+	} else {
+		found(r, name, info.compute_mode == 2 ? WARN : FINE,
+			arena_printf(r->arena, "%s, %s, %d SMs, %.1f GB%s", info.name, a->name,
+				info.sms, (double)info.memory_bytes * 1e-9,
+				info.compute_mode == 2 ? ", compute mode prohibited" : ""),
+			info.compute_mode == 2 ? "nvidia-smi -c DEFAULT lets programs use it"
+					       : NULL);
 	}
-	return NULL;
+	rt_error_clear(&err);
+}
+
+static void look_at_ptxas(report *r, device_system *s)
+{
+	rt_ptxas *tool = device_assembler(s);
+	const char *version = tool ? device_assembler_version(s, tool, r->arena) : NULL;
+
+	if (!tool)
+		found(r, "ptxas", INFO,
+			"not found: the driver compiles PTX when a kernel is first loaded", NULL);
+	else if (!version)
+		found(r, "ptxas", WARN,
+			arena_printf(r->arena, "%s cannot be run", rt_ptxas_path(tool)),
+			"repair it, or TRIKL_PTXAS=none does without");
+	else
+		found(r, "ptxas", FINE,
+			arena_printf(r->arena, "%s, %s", rt_ptxas_path(tool), version), NULL);
 }
 
 static void look_at_gpu(report *r)
 {
-	static const char *const tools[] = {"ptxas", "nvcc"};
-	void *cuda = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-	if (cuda)
-		dlclose(cuda);
-	found(r, "GPU driver", INFO,
-		cuda ? "libcuda.so.1 is here; this version of trikl has no GPU targets"
-		     : "no libcuda.so.1",
-		NULL);
-	for (int i = 0; i < 2; i++) {
-		const char *path = program_find(r->arena, tools[i]);
-		if (!path && access(arena_printf(r->arena, "/usr/local/cuda/bin/%s", tools[i]),
-				     X_OK) == 0)
-			path = arena_printf(
-				r->arena, "/usr/local/cuda/bin/%s (not on the PATH)", tools[i]);
-		found(r, tools[i], INFO, path ? path : "not found; this version does not need it",
+	device_system *s = device_open(NULL);
+	rt_cuda *cuda = NULL;
+	rt_error err = {0};
+	rt_status status = s ? device_driver(s, &cuda, &err) : RT_NO_MEMORY;
+	bool absent = status == RT_NO_DRIVER || status == RT_NO_DEVICE;
+
+	if (status)
+		found(r, "GPU driver", absent ? INFO : WARN, arena_strdup(r->arena, err.message),
+			absent ? NULL : rt_result_remedy(err.result));
+	else
+		found(r, "GPU driver", FINE,
+			arena_printf(r->arena, "%s, CUDA %d.%d", rt_cuda_path(cuda),
+				rt_cuda_version(cuda) / 1000, rt_cuda_version(cuda) % 1000 / 10),
 			NULL);
-	}
+	for (int n = 0; !status && n < rt_cuda_devices(cuda); n++)
+		look_at_device(r, s, cuda, n);
+	if (s)
+		look_at_ptxas(r, s);
+	rt_error_clear(&err);
+	device_close(s);
 }
 
 static void look_at_cache(report *r)

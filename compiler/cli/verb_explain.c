@@ -1,7 +1,7 @@
 /* verb_explain: a spec in words. What it computes, its row form and inner axis, its windows and
  * what they cost at the given lengths, how the target tiles it, and which schedule settings do not
  * matter there. --svg draws it. */
-#include "cli/problem.h"
+#include "cli/gpu.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -286,31 +286,53 @@ static cli_status draw(const options *o, problem *p, const row_form *m, const ho
 	return status;
 }
 
-static cli_status explain(const options *o, unit *u, sema_spec *s, engine *e, problem *p)
+/* What does not depend on a target. */
+static void explain_spec(const options *o, const sema_spec *s, const engine *e, const problem *p)
 {
 	const sema_axis *wished = NULL;
+	cost c = problem_cost(p, e->form);
+
+	engine_inner(o, s, "cpu", &wished);
+	explain_definitions(s);
+	if (e->form) {
+		explain_inner(o, s, e->form, wished != NULL);
+		explain_form(e->form);
+	} else {
+		printf("no row form: it runs on the reference interpreter only\n");
+	}
+	explain_windows(p, &c);
+}
+
+static void explain_cpu(const options *o, const sema_spec *s, const engine *e, const problem *p)
+{
+	host_info info = e->kernel ? host_describe(e->kernel) : (host_info){0};
+	cost c = problem_cost(p, e->form);
+
+	if (e->form)
+		explain_cost(o, &c, e->kernel ? info.dot : "f32 fma");
+	if (e->kernel)
+		explain_target(&info);
+	explain_settings(s);
+}
+
+static cli_status explain(const options *o, unit *u, sema_spec *s, engine *e, problem *p)
+{
 	host_info info = e->kernel ? host_describe(e->kernel) : (host_info){0};
 	bool words = !o->svg || strcmp(o->svg, "-") != 0;
+	cli_target *list;
+	int count;
+	cli_status status = targets_parse(o, "cpu", &list, &count);
 
-	engine_inner(o, s, &wished);
-	if (words) {
-		cost c = problem_cost(p, e->form);
-		explain_definitions(s);
-		if (e->form) {
-			explain_inner(o, s, e->form, wished != NULL);
-			explain_form(e->form);
-		} else {
-			printf("no row form: it runs on the reference interpreter only\n");
-		}
-		explain_windows(p, &c);
-		if (e->form)
-			explain_cost(o, &c, e->kernel ? info.dot : "f32 fma");
-		if (e->kernel)
-			explain_target(&info);
-		explain_settings(s);
-	}
-	(void)u;
-	return o->svg ? draw(o, p, e->form, e->kernel ? &info : NULL) : CLI_OK;
+	if (status == CLI_OK && words)
+		explain_spec(o, s, e, p);
+	for (int i = 0; i < count && status == CLI_OK && words; i++)
+		if (list[i].arch)
+			status = explain_gpu(u, s, list[i].arch, p);
+		else
+			explain_cpu(o, s, e, p);
+	if (status != CLI_OK || !o->svg)
+		return status;
+	return draw(o, p, e->form, e->kernel ? &info : NULL);
 }
 
 cli_status verb_explain(const options *o)
@@ -319,14 +341,12 @@ cli_status verb_explain(const options *o)
 	sema_spec *s = NULL;
 	engine e = {0};
 	problem p = {0};
-	cli_status status = target_check(o);
-	if (status == CLI_OK)
-		status = unit_select(o, o->operand.item[0], &u, &s);
+	cli_status status = unit_select(o, o->operand.item[0], &u, &s);
 	if (status != CLI_OK)
 		return status;
 	status = problem_open(o, s, u.arena, &p);
 	if (status == CLI_OK)
-		status = engine_open(&u, s, &e);
+		status = engine_open_cpu(&u, s, &e);
 	if (status == CLI_OK)
 		status = explain(o, &u, s, &e, &p);
 	engine_close(&e);

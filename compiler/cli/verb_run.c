@@ -79,12 +79,14 @@ static cli_status reference_affordable(const problem *p)
 
 static cli_status launch_best(engine *e, problem *p, outcome *r)
 {
-	progress line = progress_start(e->reference ? "reference" : "running");
+	progress line = progress_start(e->reference ? "reference"
+				       : e->sim     ? "simulating"
+						    : "running");
 	double spent = 0;
 	cli_status status = CLI_OK;
 
 	r->seconds = 1e300;
-	while (status == CLI_OK && r->launches < (e->reference ? 1 : REPEAT_MOST)) {
+	while (status == CLI_OK && r->launches < (e->reference || e->sim ? 1 : REPEAT_MOST)) {
 		double seconds = 0;
 		status = engine_launch(e, p, &line, &seconds);
 		spent += seconds;
@@ -127,6 +129,8 @@ static cli_status run_prepared(const unit *u, engine *e, problem *p)
 		status = reference_affordable(p);
 	if (status == CLI_OK)
 		status = launch_best(e, p, &r);
+	if (status == CLI_OK)
+		status = engine_fetch(e, p);
 	if (status == CLI_OK)
 		r.cost = problem_cost(p, e->form);
 	if (status == CLI_OK && u->o->check) {

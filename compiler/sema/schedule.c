@@ -2,6 +2,7 @@
  * in:  schedule blocks that name the spec
  * out: sema_spec.setting; known keys, legal values, no contradictions. What they mean is the
  * planner's. relies on: axes and params. */
+#include "arch/arch.h"
 #include "sema/check.h"
 #include <string.h>
 
@@ -29,9 +30,6 @@ static const setting_rule rules[] = {
 	{"overlap", SUBJECT_NONE, SET_WORD, 0, 0, false, overlaps},
 	{"specialize", SUBJECT_PARAM, SET_NOTHING, 0, 0, false, NULL},
 };
-
-static const char *const targets[] = {"cpu", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_90a",
-	"sm_100", "sm_100a", "sm_103", "sm_103a", "sm_120", "sm_120a", NULL};
 
 static const char *nearest(const char *word, const char *const *list)
 {
@@ -61,25 +59,32 @@ static const char *list_text(checker *cx, const char *const *list)
 
 /* --- the block --- */
 
+/* "cpu, sm_75, sm_80, ..." */
+static const char *targets_text(checker *cx)
+{
+	const char *all = "cpu";
+	int count;
+	const arch *a = arch_all(&count);
+
+	for (int k = 0; k < count; k++)
+		all = arena_printf(cx->a, "%s, %s", all, a[k].name);
+	return all;
+}
+
 static void check_target(checker *cx, ast_name target)
 {
 	const char *near;
 
-	if (!target.text || listed(target.text, targets))
+	if (!target.text || strcmp(target.text, "cpu") == 0)
 		return;
-	if (strcmp(target.text, "sm_75") == 0 || strcmp(target.text, "sm_70") == 0) {
-		diag_error(cx->d, target.at,
-			"target '%s' is too old: it has no bf16 and no asynchronous copies",
-			target.text);
-		diag_hint(cx->d, "the oldest target is sm_80");
+	if (strncmp(target.text, "sm_", 3) == 0 && arch_find(target.text))
 		return;
-	}
-	near = nearest(target.text, targets);
+	near = arch_nearest(target.text);
 	diag_error(cx->d, target.at, "unknown target '%s'", target.text);
-	if (near)
+	if (near && strcmp(near, "native") != 0)
 		diag_hint(cx->d, "did you mean '%s'?", near);
 	else
-		diag_hint(cx->d, "the targets are %s", list_text(cx, targets));
+		diag_hint(cx->d, "the targets are %s", targets_text(cx));
 }
 
 /* --- values --- */

@@ -14,9 +14,9 @@ done
 expect 3 "-o - takes one file and one kind" "$TRIKL" build tri.tkl --emit ast,model -o -
 expect 3 "did you mean 'model'?" "$TRIKL" build tri.tkl --emit modle
 for kind in plan tile ptx cuda cubin; do
-	expect 3 "--emit $kind is not available in this version" "$TRIKL" build tri.tkl --emit $kind
+	expect 3 "--emit $kind needs a GPU target" "$TRIKL" build tri.tkl --emit $kind
 done
-expect 4 "target 'sm_90a' is not available in this build" "$TRIKL" build tri.tkl --target sm_90a
+expect 3 "--emit object needs --target cpu" "$TRIKL" build tri.tkl --emit object --target sm_80
 expect 3 "unknown target 'gpu'" "$TRIKL" build tri.tkl --target gpu
 expect 0 "" "$TRIKL" build tri.tkl --target cpu -o .
 [ -s tri.o ]

@@ -1,5 +1,6 @@
 # expect.bash: what the command-line tests share. A test sources it, works in $TMP, and ends with status 0 when all is well.
 
+export TRIKL_LIBCUDA=none # the same on machines with and without a GPU
 BUILD=$(realpath "${BUILD:-build}")
 cd "$TMP"
 

@@ -1,0 +1,61 @@
+/* gpu_compile.c: a spec and an architecture -> row form, and the request that its kernel is cached
+ * under; failures of the runtime as messages. */
+#include "cli/gpu.h"
+#include <stdio.h>
+#include <string.h>
+
+static void note(void *user, const char *says)
+{
+	message_warning(user, "%s", says);
+}
+
+device_system *gpu_system(const options *o)
+{
+	device_options d = {.note = note, .user = (void *)o};
+	device_system *s = device_open(&d);
+
+	if (!s)
+		message_error(o, "out of memory");
+	return s;
+}
+
+cli_status gpu_form(unit *u, sema_spec *s, const char *name, const row_form **form, double *ms)
+{
+	const sema_axis *inner;
+	cli_status status = engine_inner(u->o, s, name, &inner);
+	double start = clock_now();
+
+	*form = NULL;
+	if (status != CLI_OK)
+		return status;
+	*form = model_choose(s, inner, u->diags);
+	*ms = (clock_now() - start) * 1e3;
+	return unit_flush(u);
+}
+
+device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const arch *a)
+{
+	const ast_spec *ast = unit_spec(u, s);
+	sema_define *define;
+	int n = unit_defines(u, ast, &define);
+
+	return (device_request){.file = u->file,
+		.ast = ast,
+		.source = u->src,
+		.define = define,
+		.defines = n,
+		.inner = form->inner->name,
+		.form = form,
+		.arch = a};
+}
+
+cli_status gpu_failed(const options *o, const char *what, rt_error *err)
+{
+	cli_status status = err->status == RT_ARGUMENT ? CLI_INPUT : CLI_ENVIRONMENT;
+
+	message_error(o, "%s: %s", what, err->message);
+	if (err->log && *err->log)
+		fprintf(stderr, "%s\n", err->log);
+	rt_error_clear(err);
+	return status;
+}

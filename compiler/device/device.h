@@ -1,0 +1,124 @@
+/* device.h: GPU kernels as the program and the library use them: compiled, cached, assembled,
+ * loaded, launched.
+ *
+ *   stages.c     row form -> plan -> tile program, verified -> text of one kind; the time of each
+ *   signature.c  what a launch must know of a spec and its plan
+ *   key.c        what a kernel's code depends on
+ *   system.c     the driver, ptxas and the disk cache: opened when first needed, shared
+ *   kernel.c     code from the cache or from the stages; loaded and launched
+ *
+ * Threads: a device_system and a device_kernel may be used by any number of threads at once; a
+ * kernel must be destroyed before its system. Each compilation has its own arena. */
+#pragma once
+#include "arch/arch.h"
+#include "ast/ast.h"
+#include "gpu/gpu.h"
+#include "runtime/cache.h"
+#include "runtime/kernel.h"
+#include "runtime/ptxas.h"
+#include <stdatomic.h>
+
+/* Milliseconds; 0 where a stage did not run. `cache`: looking up and storing. */
+typedef struct {
+	double plan_ms, lower_ms, verify_ms, build_ms, optimise_ms, generate_ms, assemble_ms,
+		cache_ms, load_ms;
+} device_times;
+
+/* --- stages.c --- */
+
+typedef enum { DEVICE_PLAN, DEVICE_TILE, DEVICE_LLVM, DEVICE_PTX, DEVICE_CUDA } device_form;
+
+/* One compilation for one architecture. The caller sets the first four. */
+typedef struct {
+	arena *arena;
+	const row_form *form;
+	const arch *arch;
+	diags *diags;
+	gpu_plan plan;
+	tile_program *program; /* verified */
+	device_times times;
+} device_build;
+
+/* Frees what the stages allocated outside of the arena. */
+void device_build_clear(device_build *b);
+/* Runs the stages that come before `form`'s text; false: reported. Running a stage again is free. */
+bool device_build_until(device_build *b, device_form form);
+/* Appends the text of one kind; false: reported. */
+bool device_emit(device_build *b, device_form form, text *out);
+
+/* --- signature.c --- */
+
+/* Of a build with a program; false: the spec has more arguments than a kernel takes, reported. */
+bool device_signature(const device_build *b, rt_kernel_signature *k);
+
+/* --- system.c --- */
+
+typedef struct device_system device_system;
+
+typedef struct {
+	const char *cache_directory; /* NULL: the default one */
+	bool no_disk_cache;
+	void (*note)(void *user, const char *text); /* NULL, or what the cache reports */
+	void *user;
+} device_options;
+
+typedef struct {
+	uint64_t compiles, hits, loads;
+} device_counts;
+
+/* NULL: out of memory. `o` may be NULL. */
+device_system *device_open(const device_options *o);
+void device_close(device_system *s); /* NULL is ignored */
+/* The driver. Errors: those of rt_cuda_open. */
+rt_status device_driver(device_system *s, rt_cuda **cuda, rt_error *err);
+/* ptxas, NULL where there is none. */
+rt_ptxas *device_assembler(device_system *s);
+/* The version of ptxas, remembered in the cache; NULL when it cannot be run. In `a`. */
+const char *device_assembler_version(device_system *s, rt_ptxas *tool, arena *a);
+/* NULL: out of memory. */
+rt_cache *device_cache(device_system *s);
+device_counts device_count(device_system *s);
+/* The architecture to compile for on a device: its own. Errors: those of device_driver, ARGUMENT
+ * (no such device), NO_CODE (older than the table). */
+rt_status device_arch(device_system *s, int device, const arch **a, rt_error *err);
+
+/* --- kernel.c --- */
+
+typedef struct {
+	const ast_file *file;
+	const ast_spec *ast;
+	const source *source;
+	const sema_define *define; /* [defines] */
+	int defines;
+	const char *inner; /* the inner axis that was asked for, or NULL */
+	const row_form *form;
+	const arch *arch;
+} device_request;
+
+typedef struct device_kernel device_kernel;
+
+/* Code from the cache, else compiled. NULL: reported to `d`. Keeps nothing of the request. */
+device_kernel *device_compile(
+	device_system *s, const device_request *r, arena *a, diags *d, device_times *t);
+/* A kernel with code that somebody else made for the same request: PTX or a cubin. */
+device_kernel *device_adopt(device_system *s, const device_request *r, const void *image,
+	size_t size, arena *a, diags *d, device_times *t);
+void device_destroy(device_kernel *k); /* NULL is ignored */
+const rt_kernel_signature *device_describe(const device_kernel *k);
+/* The code: PTX text or a cubin. */
+const void *device_code(const device_kernel *k, size_t *size, bool *is_cubin);
+/* Loads for a device. Errors: those of device_driver and rt_module_prepare, NO_CODE with both
+ * architectures named. */
+rt_status device_prepare(device_kernel *k, int device, rt_error *err);
+/* Errors: those of rt_kernel_launch, device_driver. */
+rt_status device_launch(
+	device_kernel *k, const rt_kernel_args *args, int device, cu_stream stream, rt_error *err);
+/* Registers, spills, blocks on an SM of the loaded kernel. */
+rt_status device_inspect(device_kernel *k, int device, rt_module_info *info, rt_error *err);
+
+/* --- key.c --- */
+
+/* Of the PTX, and of a cubin by this assembler when `assembler` is not NULL. */
+rt_cache_key device_key(const device_request *r, const char *assembler);
+/* Digest of the compiler's sources, and "19.1.7". */
+const char *device_build_id(void);

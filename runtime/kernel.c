@@ -1,0 +1,202 @@
+/* kernel: arguments of a generated kernel.
+ * in:  a signature and the arguments of one launch
+ * out: the parameter block and the grid; the launch */
+#include "runtime/kernel.h"
+#include <string.h>
+
+enum { COPY_BYTES = 16 };
+
+/* --- the block of parameters --- */
+
+uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k)
+{
+	uint32_t wide = (uint32_t)k->tensors, narrow = (uint32_t)(k->lengths + k->params) + 1;
+
+	for (int t = 0; t < k->tensors; t++)
+		if (k->tensor[t].rank)
+			wide += k->tensor[t].rank - 1u;
+	return 8 * wide + 4 * narrow;
+}
+
+/* Appends a value of `size` bytes; values come in descending size, so that each is aligned. */
+static void put(rt_kernel_packed *p, const void *value, uint32_t size)
+{
+	memcpy(p->parameters + p->size, value, size);
+	p->size += size;
+}
+
+static int64_t extent(const rt_kernel_signature *k, const rt_kernel_args *a, int t, int d)
+{
+	int l = k->tensor[t].length[d];
+
+	return l < 0 ? k->tensor[t].extent[d] : a->length[l];
+}
+
+/* --- tensors --- */
+
+static rt_status check_tensor(
+	const rt_kernel_signature *k, const rt_kernel_args *a, int t, rt_error *err)
+{
+	const rt_kernel_tensor *x = &k->tensor[t];
+	bool empty = false;
+	int last = x->rank - 1;
+
+	for (int d = 0; d < x->rank; d++)
+		empty |= extent(k, a, t, d) == 0;
+	if (empty)
+		return RT_OK;
+	if (!a->data[t])
+		return rt_error_set(err, RT_ARGUMENT, NULL,
+			"'%s' has no data: a GPU kernel needs every tensor", x->name);
+	if (a->data[t] % x->bytes)
+		return rt_error_set(err, RT_ARGUMENT, NULL,
+			"the data of '%s' is not aligned to its %d-byte elements", x->name,
+			x->bytes);
+	if (last >= 0 && extent(k, a, t, last) > 1 && a->stride[t][last] != 1)
+		return rt_error_set(err, RT_ARGUMENT, NULL,
+			"the last dimension of '%s' has stride %lld, but must be contiguous",
+			x->name, (long long)a->stride[t][last]);
+	return RT_OK;
+}
+
+/* Whether 16-byte copies of the tensor's rows are aligned. */
+static bool is_aligned(const rt_kernel_signature *k, const rt_kernel_args *a, int t)
+{
+	const rt_kernel_tensor *x = &k->tensor[t];
+
+	if (a->data[t] % COPY_BYTES)
+		return false;
+	for (int d = 0; d + 1 < x->rank; d++)
+		if (extent(k, a, t, d) > 1 && a->stride[t][d] * x->bytes % COPY_BYTES)
+			return false;
+	return true;
+}
+
+static rt_status put_tensors(const rt_kernel_signature *k, const rt_kernel_args *a,
+	rt_kernel_packed *p, int32_t *aligned, rt_error *err)
+{
+	*aligned = 1;
+	for (int t = 0; t < k->tensors; t++) {
+		rt_status status = check_tensor(k, a, t, err);
+
+		if (status)
+			return status;
+		if (k->tensor[t].copied && !is_aligned(k, a, t))
+			*aligned = 0;
+		put(p, &a->data[t], 8);
+	}
+	for (int t = 0; t < k->tensors; t++)
+		for (int d = 0; d + 1 < k->tensor[t].rank; d++)
+			put(p, &a->stride[t][d], 8);
+	return RT_OK;
+}
+
+/* --- lengths and params --- */
+
+static rt_status put_lengths(
+	const rt_kernel_signature *k, const rt_kernel_args *a, rt_kernel_packed *p, rt_error *err)
+{
+	for (int l = 0; l < k->lengths; l++) {
+		int32_t v = (int32_t)a->length[l];
+
+		if (a->length[l] < 0 || a->length[l] > RT_KERNEL_MOST)
+			return rt_error_set(err, RT_ARGUMENT, NULL,
+				"length %s = %lld is outside what a GPU kernel takes, 0 to %lld",
+				k->length[l], (long long)a->length[l], (long long)RT_KERNEL_MOST);
+		put(p, &v, 4);
+	}
+	return RT_OK;
+}
+
+static rt_status put_params(
+	const rt_kernel_signature *k, const rt_kernel_args *a, rt_kernel_packed *p, rt_error *err)
+{
+	for (int n = 0; n < k->params; n++) {
+		const rt_kernel_param *x = &k->param[n];
+		int64_t v = a->param_int[n];
+		float f = (float)a->param_float[n];
+		int32_t i;
+
+		if (x->is_float) {
+			put(p, &f, 4);
+			continue;
+		}
+		if (x->exact && (v < INT32_MIN || v > INT32_MAX))
+			return rt_error_set(err, RT_ARGUMENT, NULL,
+				"param %s = %lld does not fit into 32 bits", x->name, (long long)v);
+		if (!x->exact)
+			v = v > RT_KERNEL_MOST    ? RT_KERNEL_MOST
+			    : v < -RT_KERNEL_MOST ? -RT_KERNEL_MOST
+						  : v;
+		i = (int32_t)v;
+		put(p, &i, 4);
+	}
+	return RT_OK;
+}
+
+/* --- grid --- */
+
+/* Rows of one group, and groups times batch coordinates. The block's arithmetic is 32 bits wide. */
+static rt_status find_grid(
+	const rt_kernel_signature *k, const rt_kernel_args *a, unsigned grid[3], rt_error *err)
+{
+	int64_t rows = k->query < 0 ? 1 : a->length[k->query], y = 1, groups = 1;
+
+	if (k->group >= 0)
+		y = groups = a->length[k->group];
+	for (int b = 0; b < k->batches; b++)
+		if (__builtin_mul_overflow(y, a->length[k->batch[b]], &y))
+			y = INT64_MAX;
+	if (k->head >= 0)
+		rows *= groups ? a->length[k->head] / groups : 0;
+	grid[0] = grid[1] = 0;
+	grid[2] = 1;
+	if (rows == 0 || y == 0)
+		return RT_OK;
+	if (rows > INT32_MAX - k->rows)
+		return rt_error_set(err, RT_ARGUMENT, NULL,
+			"%lld rows of one group are more than the %lld that a GPU kernel takes",
+			(long long)rows, (long long)(INT32_MAX - k->rows));
+	if (y > UINT16_MAX)
+		return rt_error_set(err, RT_ARGUMENT, NULL,
+			"%lld groups and batches together are more than the %d that a grid takes",
+			(long long)y, UINT16_MAX);
+	grid[0] = (unsigned)((rows + k->rows - 1) / k->rows);
+	grid[1] = (unsigned)y;
+	return RT_OK;
+}
+
+rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *args,
+	rt_kernel_packed *out, rt_error *err)
+{
+	int32_t aligned;
+	rt_status status;
+
+	out->size = 0;
+	status = put_tensors(k, args, out, &aligned, err);
+	if (!status)
+		status = put_lengths(k, args, out, err);
+	if (!status)
+		status = put_params(k, args, out, err);
+	if (status)
+		return status;
+	put(out, &aligned, 4);
+	return find_grid(k, args, out->grid, err);
+}
+
+rt_status rt_kernel_launch(rt_module *module, const rt_kernel_signature *k,
+	const rt_kernel_args *args, int device, cu_stream stream, rt_error *err)
+{
+	rt_kernel_packed p;
+	rt_status status = rt_kernel_pack(k, args, &p, err);
+	rt_launch_config config;
+
+	if (status)
+		return status;
+	config = (rt_launch_config){.device = device,
+		.stream = stream,
+		.grid = {p.grid[0], p.grid[1], p.grid[2]},
+		.block = {(unsigned)k->threads, 1, 1},
+		.shared = (unsigned)k->shared};
+	return rt_launch(module, &config, p.parameters, p.size, err);
+}

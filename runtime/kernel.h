@@ -1,0 +1,79 @@
+/* kernel.h: how a generated GPU kernel is launched. Its signature is plain data that lies beside the
+ * code in caches and bundles; a launch packs the arguments into one block, finds the grid, and
+ * starts the module.
+ *
+ * Kernel arguments in order: tensors (64-bit addresses); for each tensor the strides of all but its
+ * last dimension (64-bit, elements); lengths (32-bit); params (32-bit integers or floats);
+ * `aligned` (32-bit, 1 when addresses and strides of the copied operands are multiples of 16
+ * bytes). A block of the grid computes `rows` rows; rows are numbered by position, then by the heads
+ * of one group; the grid's second dimension counts groups and batch coordinates. */
+#pragma once
+#include "runtime/launch.h"
+#include <stdint.h>
+
+#define RT_KERNEL_RANK 8
+#define RT_KERNEL_TENSORS 32
+#define RT_KERNEL_LENGTHS 32
+#define RT_KERNEL_PARAMS 64
+#define RT_KERNEL_NAME 48         /* names of arguments are cut to this, with the 0 */
+#define RT_KERNEL_PARAMETERS 4096 /* bytes: what every driver takes */
+
+/* Lengths above this are refused, and integer params that bound windows are clamped to it, so that
+ * index arithmetic stays within 32 bits. */
+#define RT_KERNEL_MOST (INT64_C(1) << 30)
+
+typedef struct {
+	char name[RT_KERNEL_NAME];
+	uint8_t bytes; /* of an element */
+	uint8_t rank;
+	bool output;
+	bool copied;                    /* by 16-byte copies where addresses and strides allow */
+	int16_t length[RT_KERNEL_RANK]; /* of each dimension: index of a run-time length, or -1 */
+	int32_t extent[RT_KERNEL_RANK]; /* where it is -1 */
+} rt_kernel_tensor;
+
+typedef struct {
+	char name[RT_KERNEL_NAME];
+	bool is_float;
+	bool exact; /* used beyond windows and masks: never clamped, but refused out of range */
+} rt_kernel_param;
+
+/* No padding that is not zero: signatures are compared and stored as bytes. */
+typedef struct {
+	char entry[256];               /* the kernel's symbol */
+	char target[16];               /* "sm_90a" */
+	int32_t threads, rows, shared; /* of a block; shared in bytes, dynamic */
+	int32_t query, head, group;    /* indices of lengths, or -1 */
+	int32_t batches,
+		batch[RT_KERNEL_RANK]; /* lengths whose product, with `group`, is grid[1] */
+	int32_t tensors, lengths, params;
+	rt_kernel_tensor tensor[RT_KERNEL_TENSORS];
+	char length[RT_KERNEL_LENGTHS][RT_KERNEL_NAME];
+	rt_kernel_param param[RT_KERNEL_PARAMS];
+} rt_kernel_signature;
+
+/* Arguments of one launch; arrays in the signature's order. The caller has checked shapes. */
+typedef struct {
+	const uint64_t *data;         /* [tensors]: device addresses */
+	const int64_t *const *stride; /* [tensors][rank] in elements */
+	const int64_t *length;        /* [lengths] */
+	const int64_t *param_int;     /* [params] */
+	const double *param_float;    /* [params] */
+} rt_kernel_args;
+
+typedef struct {
+	unsigned grid[3]; /* one 0: nothing to compute */
+	uint32_t size;    /* of `parameters` */
+	_Alignas(8) unsigned char parameters[RT_KERNEL_PARAMETERS];
+} rt_kernel_packed;
+
+/* Size of the parameter block. */
+uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k);
+/* Fills `out`. Errors: ARGUMENT (a last dimension that is not contiguous, a length or param out of
+ * range, an output that is missing, a grid too large). */
+rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *args,
+	rt_kernel_packed *out, rt_error *err);
+/* Packs and starts. Allocates nothing and waits for nothing. Errors: those of rt_kernel_pack and
+ * rt_launch. */
+rt_status rt_kernel_launch(rt_module *module, const rt_kernel_signature *k,
+	const rt_kernel_args *args, int device, cu_stream stream, rt_error *err);
