@@ -24,6 +24,7 @@ tile_program *kernel_lower(arena *a, const source *src, const char *target, diag
 {
 	ast_file *file = ast_parse(a, src, d);
 	gpu_plan *plan = ARENA_NEW(a, gpu_plan);
+	tile_program *p = NULL;
 	sema_spec *s;
 	row_form *m;
 
@@ -31,7 +32,8 @@ tile_program *kernel_lower(arena *a, const source *src, const char *target, diag
 		return NULL;
 	s = sema_check(a, file, file->specs.item[0], src, NULL, 0, d);
 	m = s ? model_choose(s, NULL, d) : NULL;
-	if (!m || !gpu_plan_make(m, target, plan, d))
-		return NULL;
-	return gpu_lower(a, plan, d);
+	if (m && gpu_plan_make(m, target, plan, d))
+		p = gpu_lower(a, plan, d);
+	text_free(&plan->why);
+	return p;
 }

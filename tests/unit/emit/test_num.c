@@ -177,7 +177,7 @@ static int32_t random_input(int i)
 
 	if (i == 0)
 		return random_int(2) ? special[random_int(6)]
-				     : (int32_t)(uint32_t)random_int(INT32_MAX) * 2;
+				     : (int32_t)((uint32_t)random_int(INT32_MAX) * 2);
 	return (int32_t)(inputs[i].lo +
 			 (int64_t)random_int(
 				 (int)((inputs[i].hi - inputs[i].lo) >> inputs[i].zeros) + 1) *
