@@ -128,7 +128,8 @@ const char *cuda_local_name(cuda_cx *cx, const char *base);
 void cuda_line(cuda_cx *cx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A comment of whole lines. */
 void cuda_comment(cuda_cx *cx, const char *s);
-/* Code with a comment after it, or before where the line would be too long. */
+/* Code, padded with blanks perhaps, and a comment after it, or before where the line would be too
+ * long. */
 void cuda_line_with(cuda_cx *cx, const char *code, const char *comment);
 
 /* --- cuda_value.c --- */

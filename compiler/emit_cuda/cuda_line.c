@@ -149,8 +149,12 @@ void cuda_line_with(cuda_cx *cx, const char *code, const char *comment)
 	if (!comment || !*comment) {
 		cuda_line(cx, "%s", code);
 	} else if (used + strlen(comment) > COLUMNS || comment[strlen(comment) - 1] == '\\') {
+		size_t n = strlen(code);
+
+		while (n > 0 && code[n - 1] == ' ')
+			n--;
 		cuda_comment(cx, comment);
-		cuda_line(cx, "%s", code);
+		cuda_line(cx, "%.*s", (int)n, code);
 	} else {
 		text_fill(cx->out, ' ', (size_t)(cx->out->indent * INDENT));
 		text_printf(cx->out, "%s  // %s\n", code, comment);

@@ -215,6 +215,8 @@ static const char *position_noun(cuda_cx *cx, const tile_expr *x)
 	const char *name;
 	size_t n;
 
+	if (x->type == TILE_I64)
+		return "offset";
 	if (place->op != TX_ROW && place->op != TX_COL)
 		return "number";
 	if (first->op != TX_VAR)
@@ -234,6 +236,8 @@ static const char *noun_of(cuda_cx *cx, const tile_expr *x)
 		return cuda_text(cx, "%s_value", cx->buffer[x->buffer->id]);
 	if (x->op == TX_ADD && x->type != TILE_F32)
 		return position_noun(cx, x);
+	if ((x->op == TX_MIN || x->op == TX_MAX) && x->type != TILE_F32)
+		return "clamped";
 	return form[x->op].noun;
 }
 
@@ -501,40 +505,49 @@ static void put_call(cuda_cx *cx, text *t, const tile_expr *x, int level)
 	text_put(t, ")");
 }
 
-/* Where C's division is that of the program. */
-static bool not_negative(const tile_expr *x)
+/* An upper bound of a value that is not negative and far from overflow; -1: none is known. */
+static int64_t upper(const tile_expr *x)
 {
+	const int64_t most = 1 << 28;
+	int arity = tile_expr_info[x->op].arity;
+	int64_t a = arity > 0 ? upper(x->arg[0]) : 0, b = arity > 1 ? upper(x->arg[1]) : 0, r = -1;
+
 	switch (x->op) {
 	case TX_CONST:
-		return x->i >= 0;
-	case TX_VAR:
-		return x->var->constant;
+		r = x->type == TILE_F32 ? -1 : x->i;
+		break;
 	case TX_TID:
 	case TX_LANE:
 	case TX_WARP:
-	case TX_BLOCK:
+		return 1024;
 	case TX_ROW:
 	case TX_COL:
-		return true;
-	case TX_MIN:
+		return 1 << 16;
+	case TX_ADD:
+		r = a < 0 || b < 0 ? -1 : a + b;
+		break;
+	case TX_MUL:
+		r = a < 0 || b < 0 || (b > 0 && a > most / b) ? -1 : a * b;
+		break;
 	case TX_DIV:
-		return not_negative(x->arg[0]) && not_negative(x->arg[1]);
-	case TX_MAX:
-		return not_negative(x->arg[0]) || not_negative(x->arg[1]);
 	case TX_MOD:
-		return not_negative(x->arg[1]);
-	case TX_CVT:
-		return x->arg[0]->type == TILE_I32 && not_negative(x->arg[0]);
+		r = x->arg[1]->op == TX_CONST && b > 0 ? a : -1;
+		break;
+	case TX_MIN:
+		r = a < 0 || b < 0 ? -1 : a;
+		break;
 	default:
-		return false;
+		break;
 	}
+	return r > most ? -1 : r;
 }
 
+/* C's division is the program's where nothing is negative. */
 static void put_division(cuda_cx *cx, text *t, const tile_expr *x, int level)
 {
 	const tile_expr *b = x->arg[1];
 	bool plain =
-		x->type == TILE_F32 || (not_negative(x->arg[0]) && b->op == TX_CONST && b->i > 0);
+		x->type == TILE_F32 || (upper(x->arg[0]) >= 0 && b->op == TX_CONST && b->i > 0);
 
 	if (!plain) {
 		put_call(cx, t, x, level);
