@@ -180,20 +180,24 @@ static void compute_f32(tile_expr_op op, sim_vec *restrict v, const sim_vec *a, 
 	}
 }
 
+#define HALF(value)                                                                                \
+	if (x->type == TILE_F16) {                                                                 \
+		EACH(v->f[k] = sim_round_f16(value));                                              \
+	}                                                                                          \
+	EACH(v->f[k] = sim_round_bf16(value))
+
 static void compute_half(const tile_expr *x, sim_vec *restrict v, const sim_vec *a,
 	const sim_vec *b, const sim_vec *c, int n)
 {
-	float (*round)(float) = x->type == TILE_F16 ? sim_round_f16 : sim_round_bf16;
-
 	switch (x->op) {
 	case TX_ADD:
-		EACH(v->f[k] = round(a->f[k] + b->f[k]));
+		HALF(a->f[k] + b->f[k]);
 	case TX_SUB:
-		EACH(v->f[k] = round(a->f[k] - b->f[k]));
+		HALF(a->f[k] - b->f[k]);
 	case TX_MUL:
-		EACH(v->f[k] = round(a->f[k] * b->f[k]));
+		HALF(a->f[k] * b->f[k]);
 	case TX_FMA:
-		EACH(v->f[k] = round(sim_fma_odd(a->f[k], b->f[k], c->f[k])));
+		HALF(sim_fma_odd(a->f[k], b->f[k], c->f[k]));
 	case TX_NEG:
 		EACH(v->f[k] = -a->f[k]);
 	default:

@@ -104,19 +104,21 @@ static uint32_t half_word(tile_type t, float f)
 static void put_element(
 	sim_block *b, const sim_frag *f, int warp, int element, const sim_vec *v, int from)
 {
-	int r = element / f->elements, e = element % f->elements;
-	uint32_t *word = sim_reg(b, f, warp, r), lanes = b->active[warp];
+	int r = element / f->elements, shift = element % f->elements * 16;
+	uint32_t *word = sim_reg(b, f, warp, r), lanes = b->active[warp], fresh[SIM_LANES];
+	uint32_t keep = f->elements == 2 ? UINT32_C(0xffff0000) >> shift : 0;
 
-	if (f->elements == 1 && lanes == UINT32_MAX)
-		memcpy(word, &v->u[from], sizeof *word * SIM_LANES);
-	for (int k = 0; k < SIM_LANES && f->elements == 1 && lanes != UINT32_MAX; k++)
-		if (lanes >> k & 1)
-			word[k] = v->u[from + k];
-	for (int k = 0; k < SIM_LANES && f->elements == 2; k++)
-		if (lanes >> k & 1)
-			word[k] = (word[k] & UINT32_C(0xffff0000) >> 16 * e) |
-				  half_word(f->f->type, v->f[from + k]) << 16 * e;
-	if (e == f->elements - 1)
+	if (f->elements == 1)
+		memcpy(fresh, &v->u[from], sizeof fresh);
+	else if (f->f->type == TILE_BF16)
+		for (int k = 0; k < SIM_LANES; k++)
+			fresh[k] = (uint32_t)sim_to_bf16(v->f[from + k]) << shift;
+	else
+		for (int k = 0; k < SIM_LANES; k++)
+			fresh[k] = (uint32_t)sim_to_f16(v->f[from + k]) << shift;
+	for (int k = 0; k < SIM_LANES; k++)
+		word[k] = lanes >> k & 1 ? (word[k] & keep) | fresh[k] : word[k];
+	if (element % f->elements == f->elements - 1)
 		*sim_defined(b, f, warp, r) |= lanes;
 }
 

@@ -344,6 +344,9 @@ bool sim_image_make(const tile_program *p, arena *a, sim_image *m)
 	m->frag = ARENA_ARRAY(a, sim_frag, frags + 1);
 	for (int i = 0; i < frags; i++)
 		make_frag(&k, p->frag.item[i], &m->frag[i]);
+	m->slot_bytes = ARENA_ARRAY(a, int64_t, p->buffer.count + 1);
+	for (int i = 0; i < p->buffer.count; i++)
+		m->slot_bytes[i] = tile_slot_bytes(p->buffer.item[i]);
 	if (!make_body(&k, &p->body, &m->body))
 		return false;
 	k.address = ARENA_ARRAY(a, bool, p->expr_count + 1);

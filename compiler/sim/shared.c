@@ -40,7 +40,7 @@ bool sim_shared_find(sim_block *b, const tile_buffer *buf, int64_t slot, int64_t
 {
 	if (slot >= 0 && slot < buf->slots && row >= 0 && row < buf->rows && col >= 0 &&
 		col < buf->cols) {
-		*address = buf->offset + slot * tile_slot_bytes(buf) +
+		*address = buf->offset + slot * b->image->slot_bytes[buf->id] +
 			   tile_shared_offset(buf, row, col);
 		return true;
 	}

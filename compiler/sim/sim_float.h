@@ -1,6 +1,7 @@
 /* sim_float.h: 16-bit floats and tf32, rounded as the hardware rounds. Each function is free of
  * branches where it can be, so that loops over it become vector code. */
 #pragma once
+#include "tile/tile.h"
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -109,4 +110,14 @@ static inline float sim_fma_odd(float a, float b, float c)
 static inline float sim_flush(float f)
 {
 	return fabsf(f) < 0x1p-126f ? copysignf(0.0f, f) : f;
+}
+
+/* Element e of a register of a tile of type t. */
+static inline float sim_element_float(tile_type t, uint32_t word, int e)
+{
+	uint16_t half = (uint16_t)(word >> 16 * e);
+
+	if (t == TILE_BF16)
+		return sim_from_bf16(half);
+	return t == TILE_F16 ? sim_from_f16(half) : sim_float(word);
 }

@@ -75,6 +75,7 @@ typedef struct {
 	const tile_program *p;
 	arena *arena;
 	sim_frag *frag;
+	int64_t *slot_bytes; /* [buffer] */
 	sim_body body;
 	int stmts;
 	uint32_t slots;                 /* most that any code uses */
@@ -244,8 +245,6 @@ void sim_same(sim_block *b, const sim_code *c, int64_t *value);
 void sim_lanes(sim_block *b, const sim_code *c, int warp, int64_t value[][SIM_LANES]);
 int64_t sim_scalar_get(const sim_vec *v, tile_type t, int k);
 void sim_scalar_put(sim_vec *v, tile_type t, int k, int64_t bits);
-/* The element (e of register) of a register tile's word, as a float. */
-float sim_element_float(tile_type t, uint32_t word, int e);
 
 /* --- compute.c --- */
 

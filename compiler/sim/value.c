@@ -32,20 +32,6 @@ void sim_scalar_put(sim_vec *v, tile_type t, int k, int64_t bits)
 	}
 }
 
-float sim_element_float(tile_type t, uint32_t word, int e)
-{
-	uint16_t half = (uint16_t)(e ? word >> 16 : word);
-
-	switch (t) {
-	case TILE_BF16:
-		return sim_from_bf16(half);
-	case TILE_F16:
-		return sim_from_f16(half);
-	default:
-		return sim_float(word);
-	}
-}
-
 /* --- classes --- */
 
 static int size_of(tile_type t)

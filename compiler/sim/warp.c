@@ -142,7 +142,7 @@ static float tf32_word(uint32_t word)
 }
 
 /* a[row][k] from registers (g, k), (g + 8, k), (g, k + half), (g + 8, k + half). */
-static void gather_a(float a[MMA_M][MMA_K], const uint32_t *word, tile_type t)
+static inline void gather_a_of(tile_type t, float a[MMA_M][MMA_K], const uint32_t *word)
 {
 	for (int i = 0; i < 4; i++)
 		for (int lane = 0; lane < SIM_LANES; lane++) {
@@ -158,8 +158,18 @@ static void gather_a(float a[MMA_M][MMA_K], const uint32_t *word, tile_type t)
 		}
 }
 
+static void gather_a(tile_type t, float a[MMA_M][MMA_K], const uint32_t *word)
+{
+	if (t == TILE_BF16)
+		gather_a_of(TILE_BF16, a, word);
+	else if (t == TILE_F16)
+		gather_a_of(TILE_F16, a, word);
+	else
+		gather_a_of(TILE_TF32, a, word);
+}
+
 /* b[k][col] from registers (k, g), (k + half, g). */
-static void gather_b(mma_row v[MMA_K], const uint32_t *word, tile_type t)
+static inline void gather_b_of(tile_type t, float b[MMA_K][MMA_N], const uint32_t *word)
 {
 	for (int i = 0; i < 2; i++)
 		for (int lane = 0; lane < SIM_LANES; lane++) {
@@ -167,47 +177,63 @@ static void gather_b(mma_row v[MMA_K], const uint32_t *word, tile_type t)
 			uint32_t x = word[i * SIM_LANES + lane];
 
 			if (t == TILE_TF32) {
-				v[k + i * 4][col] = tf32_word(x);
+				b[k + i * 4][col] = tf32_word(x);
 				continue;
 			}
-			v[2 * k + i * 8][col] = sim_element_float(t, x, 0);
-			v[2 * k + i * 8 + 1][col] = sim_element_float(t, x, 1);
+			b[2 * k + i * 8][col] = sim_element_float(t, x, 0);
+			b[2 * k + i * 8 + 1][col] = sim_element_float(t, x, 1);
 		}
+}
+
+static void gather_b(tile_type t, float b[MMA_K][MMA_N], const uint32_t *word)
+{
+	if (t == TILE_BF16)
+		gather_b_of(TILE_BF16, b, word);
+	else if (t == TILE_F16)
+		gather_b_of(TILE_F16, b, word);
+	else
+		gather_b_of(TILE_TF32, b, word);
 }
 
 /* acc[row][col] from and to registers (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1). */
-static void gather_acc(mma_row acc[MMA_M], const uint32_t *word)
+static void gather_acc(float *restrict acc, const uint32_t *restrict word)
 {
-	for (int i = 0; i < 4; i++)
-		for (int lane = 0; lane < SIM_LANES; lane++)
-			acc[lane / 4 + i / 2 * 8][2 * (lane % 4) + i % 2] =
-				sim_float(word[i * SIM_LANES + lane]);
+	for (int half = 0; half < 2; half++)
+		for (int lane = 0; lane < SIM_LANES; lane++) {
+			const uint32_t *from = word + 2 * half * SIM_LANES + lane;
+
+			acc[half * 64 + 2 * lane] = sim_float(from[0]);
+			acc[half * 64 + 2 * lane + 1] = sim_float(from[SIM_LANES]);
+		}
 }
 
-static void scatter_acc(const mma_row acc[MMA_M], uint32_t *word)
+static void scatter_acc(const float *restrict acc, uint32_t *restrict word)
 {
-	for (int i = 0; i < 4; i++)
-		for (int lane = 0; lane < SIM_LANES; lane++)
-			word[i * SIM_LANES + lane] =
-				sim_bits(acc[lane / 4 + i / 2 * 8][2 * (lane % 4) + i % 2]);
+	for (int half = 0; half < 2; half++)
+		for (int lane = 0; lane < SIM_LANES; lane++) {
+			uint32_t *to = word + 2 * half * SIM_LANES + lane;
+
+			to[0] = sim_bits(acc[half * 64 + 2 * lane]);
+			to[SIM_LANES] = sim_bits(acc[half * 64 + 2 * lane + 1]);
+		}
 }
 
 /* One mma: products in the order of k, each sum rounded. */
-static void multiply(mma_row acc[MMA_M], float a[MMA_M][MMA_K], const mma_row v[MMA_K], int depth)
+static void multiply(
+	float acc[MMA_M][MMA_N], float a[MMA_M][MMA_K], float b[MMA_K][MMA_N], int depth)
 {
-	for (int row = 0; row < MMA_M; row += 4) {
-		mma_row c0 = acc[row], c1 = acc[row + 1], c2 = acc[row + 2], c3 = acc[row + 3];
+	enum { TOGETHER = 4 }; /* rows whose sums stay in registers */
 
+	for (int row = 0; row < MMA_M; row += TOGETHER) {
+		mma_row c[TOGETHER], v;
+
+		memcpy(c, acc[row], sizeof c);
 		for (int k = 0; k < depth; k++) {
-			c0 += a[row][k] * v[k];
-			c1 += a[row + 1][k] * v[k];
-			c2 += a[row + 2][k] * v[k];
-			c3 += a[row + 3][k] * v[k];
+			memcpy(&v, b[k], sizeof v);
+			for (int i = 0; i < TOGETHER; i++)
+				c[i] += a[row + i][k] * v;
 		}
-		acc[row] = c0;
-		acc[row + 1] = c1;
-		acc[row + 2] = c2;
-		acc[row + 3] = c3;
+		memcpy(acc[row], c, sizeof c);
 	}
 }
 
@@ -218,19 +244,19 @@ static void mma_cell(
 	const sim_slice *acc = &slice[0], *sb = &slice[2];
 	tile_type t = sb->f->f->type;
 	int first, depth = sb->f->cell.rows;
-	mma_row sum[MMA_M], v[MMA_K];
+	float sum[MMA_M][MMA_N], v[MMA_K][MMA_N];
 	const uint32_t *word = cell_words(b, acc, w, row, col, &first);
 	uint32_t *out = sim_reg(b, acc->f, w, first);
 
 	need_cell(b, acc, w, first);
-	gather_acc(sum, word);
+	gather_acc(&sum[0][0], word);
 	for (int k = 0; k < sb->rows; k++) {
 		word = cell_words(b, sb, w, k, col, &first);
 		need_cell(b, sb, w, first);
-		gather_b(v, word, t);
+		gather_b(t, v, word);
 		multiply(sum, a[k], v, depth);
 	}
-	scatter_acc(sum, out);
+	scatter_acc(&sum[0][0], out);
 }
 
 void sim_mma(sim_block *b, const sim_stmt *s)
@@ -259,7 +285,7 @@ void sim_mma(sim_block *b, const sim_stmt *s)
 						cell_words(b, &slice[1], w, row, k0 + k, &first);
 
 					need_cell(b, &slice[1], w, first);
-					gather_a(a[k], word, slice[1].f->f->type);
+					gather_a(slice[1].f->f->type, a[k], word);
 				}
 				for (int col = 0; col < slice[0].cols; col++)
 					mma_cell(b, part, w, row, col, a);

@@ -345,27 +345,31 @@ void problem_reference(problem *p)
 		fail_msg("%s: %s", p->c.spec, error);
 }
 
+/* Errors of one output: of a single element relative to |want| or the tensor's root mean square, in
+ * quarters; the root mean square of all, relative to that of the reference. The larger counts. */
 static double error_of(const problem *p, const sema_tensor *t, int64_t *worst)
 {
-	double most = 0, square = 0;
+	double most = 0, size = 0, sum = 0;
 	int64_t n = 0, at, last;
 
 	for (; (at = place(p, t, n, &last)) >= 0; n++)
 		if (isfinite(p->reference[t->id][at]))
-			square += p->reference[t->id][at] * p->reference[t->id][at];
-	square = sqrt(square / (double)(n ? n : 1));
+			size += p->reference[t->id][at] * p->reference[t->id][at];
+	size = sqrt(size / (double)(n ? n : 1));
 	for (n = 0; (at = place(p, t, n, &last)) >= 0; n++) {
 		double x = p->reference[t->id][at], y = get(p->data[t->id], t->dtype, at), e;
 
 		if (x == y || (isnan(x) && isnan(y)))
 			continue;
-		e = fabs(x - y) / (fabs(x) + square);
+		e = fabs(x - y) / fmax(fabs(x), size) / 4;
+		sum += (x - y) * (x - y);
 		if (!(e <= most)) {
 			most = isnan(e) ? INFINITY : e;
 			*worst = n;
 		}
 	}
-	return most;
+	sum = n ? sqrt(sum / (double)n) : 0;
+	return sum > most * size ? sum / size : most;
 }
 
 double problem_error(const problem *p, char *where, size_t size)

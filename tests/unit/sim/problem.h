@@ -43,8 +43,8 @@ void problem_close(problem *p);
 bool problem_simulate(problem *p, const tile_program *program, sim_report *r);
 /* Runs the reference interpreter once. */
 void problem_reference(problem *p);
-/* Largest error of the outputs, relative to the typical size of each; where NaN or Inf differ it is
- * infinite. *where names the element. */
+/* Largest error of the outputs, see error_of; infinite where NaN or Inf differ. *where names the
+ * element. */
 double problem_error(const problem *p, char *where, size_t size);
 /* Bytes of all outputs, and a digest of them. */
 uint64_t problem_digest(const problem *p);

@@ -55,14 +55,165 @@ static bool check_case(const problem_case *c, double tolerance)
 	return ok;
 }
 
-int main(int argc, char **argv)
+/* Faults and the error against the reference of one case; prints what is wrong. */
+static int check_all(const problem_case *c, int n)
 {
-	problem_case c = {.spec = argv[1],
-		.dims = argc > 2 ? argv[2] : "B=2,N=67,M=35,H=6,G=2",
-		.defines = argc > 3 ? argv[3] : NULL,
-		.unaligned = argc > 4 && atoi(argv[4])};
+	int bad = 0;
 
-	if (argc > 5)
-		sscanf(argv[5], "%d,%d,%d,%d", &c.warps, &c.key_tile, &c.resident, &c.slots);
-	return !check_case(&c, 2e-2);
+	for (int i = 0; i < n; i++)
+		bad += !check_case(&c[i], 2e-2);
+	return bad;
+}
+
+#define CHECK(cases) assert_int_equal(check_all(cases, (int)(sizeof(cases) / sizeof *(cases))), 0)
+
+static const char *const order_1[] = {"alibi", "alibi_slopes", "bias", "chunked", "cross_attention",
+	"document", "gqa", "local", "logn", "mha", "mqa", "padded", "prefix_lm", "qk_norm",
+	"relative", "retention", "sigmoid", "sink", "sliding_window", "softcap", "strided"};
+static const char *const order_2[] = {"determinant", "pairwise", "rank_one", "two_simplicial",
+	"two_simplicial_biased", "two_simplicial_cross"};
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+/* Head dimensions that are multiples of 8: 16-byte copies. */
+static void aligned_order_1(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(order_1); i++)
+		bad += !check_case(&(problem_case){order_1[i], "B=2,N=67,M=35,H=6,G=2", "D=48",
+					   false, 0, 0, 0, 0},
+			2e-2);
+	assert_int_equal(bad, 0);
+}
+
+/* Odd head dimensions, odd strides: every operand element by element. */
+static void unaligned_order_1(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(order_1); i++)
+		bad += !check_case(&(problem_case){order_1[i], "B=2,N=67,M=35,H=6,G=2", "D=33",
+					   true, 0, 0, 0, 0},
+			2e-2);
+	assert_int_equal(bad, 0);
+}
+
+static void aligned_order_2(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(order_2); i++)
+		bad += !check_case(&(problem_case){order_2[i], "B=2,N=67,M=35,H=6,G=2", "D=48",
+					   false, 0, 0, 0, 0},
+			2e-2);
+	assert_int_equal(bad, 0);
+}
+
+static void unaligned_order_2(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(order_2); i++)
+		bad += !check_case(&(problem_case){order_2[i], "B=1,N=35,M=19,H=6,G=2", "D=33",
+					   true, 0, 0, 0, 0},
+			2e-2);
+	assert_int_equal(bad, 0);
+}
+
+/* Other constants, order 3, f16, D = 128. */
+static void other_forms(void **state)
+{
+	static const problem_case cases[] = {
+		{"rope", "B=2,N=35,H=6,G=2", "D=48", false, 0, 0, 0, 0},
+		{"mla", "B=1,N=35,H=3", "C=64,R=16", false, 0, 0, 0, 0},
+		{"mla", "B=1,N=19,H=3", "C=33,R=10", true, 0, 0, 0, 0},
+		{"three_simplicial", "B=1,N=21,H=3,G=1", "D=48", false, 0, 0, 0, 0},
+		{"three_simplicial", "B=1,N=19,H=2,G=2", "D=33", true, 0, 0, 0, 0},
+		{"mha", "B=1,N=131,H=2", "D=128,T=f16", false, 0, 0, 0, 0},
+		{"mha", "B=1,N=67,H=2", "D=33,E=80", true, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=35,H=4,G=2", "D=64,E=33,T=f16", false, 0, 0, 0, 0},
+	};
+
+	(void)state;
+	CHECK(cases);
+}
+
+/* Windows of odd sizes, empty ones, the wide one on either key. */
+static void windows(void **state)
+{
+	static const problem_case cases[] = {
+		{"two_simplicial", "B=1,N=67,H=6,G=2", "D=33,W1=5,W2=37", false, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=67,H=6,G=2", "D=48,W1=37,W2=5", false, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=1,W2=1", false, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=7,W2=0", false, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=0,W2=7", false, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=-5,W2=7", false, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=45,H=3,G=1", "D=48,W1=2000000000,W2=2147483647", false, 0,
+			0, 0, 0},
+		{"sliding_window", "B=1,N=131,H=4", "D=48,W=9", false, 0, 0, 0, 0},
+		{"sliding_window", "B=1,N=131,H=4", "D=48,W=0", false, 0, 0, 0, 0},
+		{"local", "B=1,N=131,H=3", "D=33,W=3", false, 0, 0, 0, 0},
+		{"chunked", "B=1,N=131,H=3", "D=48,C=13", false, 0, 0, 0, 0},
+		{"three_simplicial", "B=1,N=67,H=2,G=1", "D=33,W1=2,W2=3,W3=29", false, 0, 0, 0, 0},
+	};
+
+	(void)state;
+	CHECK(cases);
+}
+
+/* Fewer rows than a block, one row, none. */
+static void short_sequences(void **state)
+{
+	static const problem_case cases[] = {
+		{"mha", "B=1,N=1,H=1", "D=33", false, 0, 0, 0, 0},
+		{"mha", "B=2,N=3,H=2", "D=48", false, 0, 0, 0, 0},
+		{"mha", "B=2,N=0,H=2", "D=48", false, 0, 0, 0, 0},
+		{"mha", "B=0,N=7,H=2", "D=48", false, 0, 0, 0, 0},
+		{"cross_attention", "B=1,N=7,M=0,H=2", "D=48", false, 0, 0, 0, 0},
+		{"cross_attention", "B=1,N=1,M=131,H=2", "D=48", false, 0, 0, 0, 0},
+		{"cross_attention", "B=1,N=131,M=1,H=2", "D=33", true, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=1,H=2,G=2", "D=33", false, 0, 0, 0, 0},
+		{"two_simplicial", "B=1,N=2,H=6,G=1", "D=48", false, 0, 0, 0, 0},
+		{"two_simplicial_cross", "B=1,N=5,M=0,H=2,G=1", "D=48", false, 0, 0, 0, 0},
+	};
+
+	(void)state;
+	CHECK(cases);
+}
+
+/* Plans other than the planner's: warps, key tiles, resident keys, slots. */
+static void plans(void **state)
+{
+	static const problem_case cases[] = {
+		{"mha", "B=1,N=131,H=2", "D=48", false, 1, 16, 16, 2},
+		{"mha", "B=1,N=131,H=2", "D=48", false, 8, 32, 64, 1},
+		{"mha", "B=1,N=131,H=2", "D=33", true, 2, 48, 96, 2},
+		{"two_simplicial", "B=1,N=67,H=4,G=1", "D=48,W1=5", false, 1, 16, 48, 1},
+		{"two_simplicial", "B=1,N=67,H=4,G=1", "D=48,W1=5", false, 3, 32, 32, 2},
+		{"pairwise", "B=1,N=35,H=4,G=1", "D=48", false, 2, 32, 32, 2},
+	};
+
+	(void)state;
+	CHECK(cases);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(aligned_order_1),
+		cmocka_unit_test(unaligned_order_1),
+		cmocka_unit_test(aligned_order_2),
+		cmocka_unit_test(unaligned_order_2),
+		cmocka_unit_test(other_forms),
+		cmocka_unit_test(windows),
+		cmocka_unit_test(short_sequences),
+		cmocka_unit_test(plans),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

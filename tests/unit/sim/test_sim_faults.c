@@ -1,0 +1,365 @@
+/* Faults put into kernels that are right: each must be reported, or change the result.
+ * The kernels of two shipped specs, with one and two slots of keys, several blocks of keys and
+ * aligned operands; one change at a time. What survives must be on the list of changes that are
+ * none, with the reason. */
+#include "problem.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A statement and the block that holds it. */
+typedef struct {
+	tile_block *block;
+	int index;
+} place;
+
+typedef struct {
+	place *item;
+	int count, cap;
+} places;
+
+typedef struct {
+	problem p;
+	places at; /* every statement */
+	uint64_t digest;
+	sim_value *aligned; /* the argument: 1 copies, 0 fills */
+	int tried, caught, wrong;
+	text survivors;
+} bench;
+
+static void collect(arena *a, tile_block *b, places *out)
+{
+	for (int i = 0; i < b->count; i++) {
+		place x = {b, i};
+
+		ARENA_PUSH(a, out, x);
+		collect(a, &b->item[i]->body, out);
+		collect(a, &b->item[i]->other, out);
+	}
+}
+
+static void open_bench(bench *t, const problem_case *c)
+{
+	sim_report r;
+	text out = {0};
+
+	*t = (bench){0};
+	assert_true(problem_open(&t->p, c));
+	if (!problem_simulate(&t->p, t->p.program, &r)) {
+		sim_report_print(&r, &out);
+		fail_msg("%s: %s", c->spec, out.data);
+	}
+	sim_report_free(&r);
+	t->digest = problem_digest(&t->p);
+	t->aligned = &t->p.value[t->p.program->arg.count - 1];
+	t->p.args.report_limit = 1;
+	t->p.args.step_limit = 1000000;
+	collect(t->p.arena, &t->p.program->body, &t->at);
+}
+
+static void close_bench(bench *t)
+{
+	text_free(&t->survivors);
+	problem_close(&t->p);
+}
+
+/* The statement in one line, without its body. */
+static void print_statement(const bench *t, tile_stmt *s, text *out)
+{
+	tile_program one = *t->p.program;
+	tile_stmt alone = *s, *item = &alone;
+	text all = {0};
+
+	alone.body = alone.other = (tile_block){0};
+	one.arg.count = one.buffer.count = one.frag.count = 0;
+	one.body = (tile_block){&item, 1, 1};
+	tile_print(&one, &all);
+	for (char *word = strtok(strchr(all.data, '\n'), " \n"), *next; word; word = next) {
+		next = strtok(NULL, " \n");
+		if (next)
+			text_printf(out, "%s ", word);
+	}
+	text_put(out, "\n");
+	text_free(&all);
+}
+
+/* One run. False: it was reported or gave another result, and that is counted. */
+static bool survives(bench *t)
+{
+	sim_report r;
+	bool clean = problem_simulate(&t->p, t->p.program, &r);
+	bool same = problem_digest(&t->p) == t->digest;
+
+	sim_report_free(&r);
+	t->caught += !clean;
+	t->wrong += clean && !same;
+	return clean && same;
+}
+
+/* Runs the changed program, with copies and then with fills. */
+static void attempt(bench *t, const char *change, tile_stmt *s)
+{
+	bool lives = survives(t);
+
+	t->aligned->i = 0;
+	lives = lives && survives(t);
+	t->aligned->i = 1;
+	t->tried++;
+	if (!lives)
+		return;
+	text_printf(&t->survivors, "%s: ", change);
+	print_statement(t, s, &t->survivors);
+}
+
+/* --- changes --- */
+
+static void without(bench *t, tile_opcode op, const char *change)
+{
+	for (int i = 0; i < t->at.count; i++) {
+		tile_block *b = t->at.item[i].block;
+		int n = t->at.item[i].index;
+		tile_stmt *s = b->item[n];
+
+		if (s->op != op)
+			continue;
+		memmove(&b->item[n], &b->item[n + 1], (size_t)(b->count - n - 1) * sizeof *b->item);
+		b->count--;
+		attempt(t, change, s);
+		memmove(&b->item[n + 1], &b->item[n], (size_t)(b->count - n) * sizeof *b->item);
+		b->item[n] = s;
+		b->count++;
+	}
+}
+
+/* Calls `f` for every region of every statement. */
+static void each_region(bench *t, void (*f)(bench *t, tile_stmt *s, tile_region *r))
+{
+	for (int i = 0; i < t->at.count; i++) {
+		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+		const char *signature = tile_op_info[s->op].signature;
+
+		for (int k = 0; signature[k]; k++)
+			if (signature[k] == 's')
+				f(t, s, &s->arg[k].region);
+	}
+}
+
+static void other_slot(bench *t, tile_stmt *s, tile_region *r)
+{
+	tile_program *p = t->p.program;
+	tile_expr *before = r->slot;
+
+	if (r->buffer->slots != 2)
+		return;
+	r->slot = tx_2(p, TX_SUB, tx_i32(p, 1), before);
+	attempt(t, "other slot", s);
+	r->slot = before;
+}
+
+static void other_swizzle(bench *t, tile_stmt *s, tile_region *r)
+{
+	tile_buffer *before = r->buffer, changed = *before;
+
+	if (before->swizzle == 0)
+		return;
+	changed.swizzle--;
+	r->buffer = &changed;
+	attempt(t, "other swizzle", s);
+	r->buffer = before;
+}
+
+/* The region 8 columns or rows further, where the buffer has them. */
+static void moved(bench *t, tile_stmt *s, tile_region *r)
+{
+	tile_program *p = t->p.program;
+	tile_expr *row = r->row, *col = r->col;
+
+	r->col = tx_2(p, TX_ADD, col, tx_i32(p, 8));
+	attempt(t, "8 columns further", s);
+	r->col = col;
+	r->row = tx_2(p, TX_ADD, row, tx_i32(p, 8));
+	attempt(t, "8 rows further", s);
+	r->row = row;
+}
+
+/* Every slice of a register tile one cell further. */
+static void slices_moved(bench *t)
+{
+	tile_program *p = t->p.program;
+
+	for (int i = 0; i < t->at.count; i++) {
+		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+
+		for (int k = 0; tile_op_info[s->op].signature[k]; k++) {
+			tile_slice *f = &s->arg[k].slice;
+			tile_expr *before = f->first;
+
+			if (tile_op_info[s->op].signature[k] != 'f' || f->cols == f->frag->cols)
+				continue;
+			f->first = tx_2(p, TX_ADD, before, tx_i32(p, tile_cell_of(f->frag).cols));
+			attempt(t, "slice moved", s);
+			f->first = before;
+		}
+	}
+}
+
+static void weaker_waits(bench *t)
+{
+	for (int i = 0; i < t->at.count; i++) {
+		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+
+		if (s->op != TILE_WAIT)
+			continue;
+		s->arg[0].integer++;
+		attempt(t, "waits for one group less", s);
+		s->arg[0].integer--;
+	}
+}
+
+/* Statements on registers alone may pass a barrier. */
+static bool orders(const tile_stmt *s)
+{
+	return s->op != TILE_MAP && tile_op_info[s->op].effect != EFFECT_NONE;
+}
+
+/* A statement and the barrier after or before it change places. */
+static void barriers_moved(bench *t)
+{
+	for (int i = 0; i < t->at.count; i++) {
+		tile_block *b = t->at.item[i].block;
+		int n = t->at.item[i].index;
+		tile_stmt *s = b->item[n], *next = n + 1 < b->count ? b->item[n + 1] : s;
+
+		if ((s->op == TILE_BARRIER) == (next->op == TILE_BARRIER) || !orders(s) ||
+			!orders(next))
+			continue;
+		b->item[n] = next;
+		b->item[n + 1] = s;
+		attempt(t, s->op == TILE_BARRIER ? "before the barrier" : "after the barrier",
+			s->op == TILE_BARRIER ? next : s);
+		b->item[n] = s;
+		b->item[n + 1] = next;
+	}
+}
+
+/* --- tests --- */
+
+/* Changes that change nothing, and why. */
+static const struct {
+	const char *spec, *change;
+} harmless[] = {
+	/* no axis is left to split off */
+	{"", "removed: let rest_2 = rest / B"},
+	/* nothing in the spec reads the head */
+	{"mha", "removed: map row_h = 0"},
+	/* causal: every row sees the first key tile, so no maximum stays -inf */
+	{"mha", "removed: map alpha = select(top == -inf, 1.0, alpha)"},
+	/* blocks of one key tile: the sum is 0 whenever the maximum rises */
+	{"two_simplicial", "removed: map pv = pv * alpha"},
+};
+
+static bool is_harmless(const char *spec, const char *line)
+{
+	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+		if ((!*harmless[i].spec || !strcmp(harmless[i].spec, spec)) &&
+			!strncmp(line, harmless[i].change, strlen(harmless[i].change)))
+			return true;
+	return false;
+}
+
+/* Survivors that are not on the list. */
+static int finish(bench *t, const char *what)
+{
+	int bad = 0;
+	char *line = t->survivors.data, *next;
+
+	printf("%s, %d slots, %s: %d tried, %d reported, %d wrong results\n", t->p.c.spec,
+		t->p.c.slots, what, t->tried, t->caught, t->wrong);
+	for (; line && *line; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = '\0';
+		if (is_harmless(t->p.c.spec, line))
+			continue;
+		printf("    survives: %s\n", line);
+		bad++;
+	}
+	t->tried = t->caught = t->wrong = 0;
+	text_free(&t->survivors);
+	return bad;
+}
+
+static int removed(bench *t)
+{
+	for (int op = 0; op < TILE_OP_COUNT; op++)
+		if (op != TILE_BARRIER && op != TILE_WAIT && op != TILE_COMMIT)
+			without(t, (tile_opcode)op, "removed");
+	return finish(t, "any other statement removed");
+}
+
+static void check_kernel(const problem_case *c)
+{
+	bench t;
+	int bad = 0;
+
+	open_bench(&t, c);
+	without(&t, TILE_BARRIER, "no barrier");
+	bad += finish(&t, "a barrier removed");
+	without(&t, TILE_WAIT, "no wait");
+	bad += finish(&t, "a wait removed");
+	without(&t, TILE_COMMIT, "no commit");
+	bad += finish(&t, "a commit removed");
+	weaker_waits(&t);
+	bad += finish(&t, "waits for one group less");
+	barriers_moved(&t);
+	bad += finish(&t, "barrier moved");
+	each_region(&t, other_slot);
+	bad += finish(&t, "slots swapped");
+	each_region(&t, other_swizzle);
+	bad += finish(&t, "swizzle of one access changed");
+	each_region(&t, moved);
+	bad += finish(&t, "region moved");
+	slices_moved(&t);
+	bad += finish(&t, "slice of registers moved");
+	bad += removed(&t);
+	close_bench(&t);
+	assert_int_equal(bad, 0);
+}
+
+static void mha_two_slots(void **state)
+{
+	(void)state;
+	check_kernel(&(problem_case){"mha", "B=1,N=67,H=2", "D=32", false, 2, 16, 16, 2});
+}
+
+static void mha_one_slot(void **state)
+{
+	(void)state;
+	check_kernel(&(problem_case){"mha", "B=1,N=67,H=2", "D=32", false, 2, 16, 32, 1});
+}
+
+static void two_simplicial_two_slots(void **state)
+{
+	(void)state;
+	check_kernel(&(problem_case){
+		"two_simplicial", "B=1,N=45,H=2,G=1", "D=32,W1=3,W2=19", false, 2, 16, 16, 2});
+}
+
+static void two_simplicial_one_slot(void **state)
+{
+	(void)state;
+	check_kernel(&(problem_case){
+		"two_simplicial", "B=1,N=45,H=2,G=1", "D=48,E=32,W1=3,W2=19", false, 2, 16, 32, 1});
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mha_two_slots),
+		cmocka_unit_test(mha_one_slot),
+		cmocka_unit_test(two_simplicial_two_slots),
+		cmocka_unit_test(two_simplicial_one_slot),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
