@@ -347,41 +347,48 @@ void sim_store(sim_block *b, const sim_stmt *s)
 		}
 }
 
+/* One warp's part; ROW and COL are places in the region. */
+static void store_shared_warp(sim_block *b, const sim_stmt *s, const sim_slice *slice, int w)
+{
+	const tile_buffer *buf = s->s->arg[0].region.buffer;
+	int64_t at[SIM_MAX_ROOTS][SIM_LANES], address;
+	int row0 = slice->cell_row * slice->f->cell.rows;
+	int col0 = slice->cell_col * slice->f->cell.cols;
+	chunk c;
+
+	sim_lanes(b, &s->code[0], w, at);
+	for (int n = 0; n < slice->count; n += SIM_CHUNK) {
+		const sim_vec *v;
+
+		chunk_set(b, &c, slice, w, n);
+		for (int k = 0; k < c.d.n; k++) {
+			c.row[k] -= row0;
+			c.col[k] -= col0;
+		}
+		sim_eval(b, &s->code[2], &c.d);
+		v = sim_root(b, &s->code[2], 0, &c.d);
+		for (int k = 0; k < c.d.n; k++) {
+			int lane = k % SIM_LANES;
+			uint32_t word = element_bits(buf->type, v, k);
+
+			if (b->active[w] >> lane & 1 &&
+				sim_shared_find(b, buf, at[0][lane], at[1][lane] + c.row[k],
+					at[2][lane] + c.col[k], w, lane, &address))
+				sim_shared_write(b, buf, address, &word, tile_type_bytes(buf->type),
+					w * SIM_LANES + lane, w, lane);
+		}
+	}
+}
+
 void sim_store_shared(sim_block *b, const sim_stmt *s)
 {
-	const tile_region *r = &s->s->arg[0].region;
-	int64_t at[SIM_MAX_ROOTS][SIM_LANES], address, first;
-	int size = tile_type_bytes(r->buffer->type);
 	sim_slice slice;
-	chunk c;
 
 	if (!sim_slice_find(b, s, 1, &slice))
 		return;
-	for (int w = 0; w < b->warps; w++) {
-		if (!b->active[w])
-			continue;
-		sim_lanes(b, &s->code[0], w, at);
-		for (int n = 0; n < slice.count; n += SIM_CHUNK) {
-			const sim_vec *v;
-
-			chunk_set(b, &c, &slice, w, n);
-			sim_eval(b, &s->code[2], &c.d);
-			v = sim_root(b, &s->code[2], 0, &c.d);
-			first = (int64_t)slice.cell_col * slice.f->cell.cols;
-			for (int k = 0; k < c.d.n; k++) {
-				int lane = k % SIM_LANES;
-				uint32_t word = element_bits(r->buffer->type, v, k);
-				int64_t row = at[1][lane] + c.row[k] -
-					      (int64_t)slice.cell_row * slice.f->cell.rows;
-
-				if (b->active[w] >> lane & 1 &&
-					sim_shared_find(b, r->buffer, at[0][lane], row,
-						at[2][lane] + c.col[k] - first, w, lane, &address))
-					sim_shared_write(b, r->buffer, address, &word, size,
-						w * SIM_LANES + lane, w, lane);
-			}
-		}
-	}
+	for (int w = 0; w < b->warps; w++)
+		if (b->active[w])
+			store_shared_warp(b, s, &slice, w);
 }
 
 /* --- LDS --- */

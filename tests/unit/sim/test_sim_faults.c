@@ -242,6 +242,53 @@ static void barriers_moved(bench *t)
 	}
 }
 
+/* Every integer constant of every value replaced: whatever that makes of the program, the simulator
+ * ends. */
+static void any_constant(bench *t, tile_expr *x, bool *seen)
+{
+	static const int64_t value[] = {0, -1, 7, INT32_MAX, INT32_MIN};
+	int64_t before = x->i;
+
+	if (seen[x->id])
+		return;
+	seen[x->id] = true;
+	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
+		any_constant(t, x->arg[i], seen);
+	if (x->op != TX_CONST || (x->type != TILE_I32 && x->type != TILE_I64))
+		return;
+	for (size_t i = 0; i < sizeof value / sizeof *value; i++) {
+		x->i = value[i];
+		survives(t);
+	}
+	x->i = before;
+}
+
+static void constants_changed(bench *t)
+{
+	bool *seen = ARENA_ARRAY(t->p.arena, bool, t->p.program->expr_count + 1);
+
+	for (int i = 0; i < t->at.count; i++) {
+		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+		const char *signature = tile_op_info[s->op].signature;
+
+		for (int k = 0; signature[k]; k++) {
+			tile_operand *o = &s->arg[k];
+
+			if (signature[k] == 'e')
+				any_constant(t, o->value, seen);
+			if (signature[k] == 's') {
+				any_constant(t, o->region.slot, seen);
+				any_constant(t, o->region.row, seen);
+				any_constant(t, o->region.col, seen);
+			}
+			if (signature[k] == 'f') {
+				any_constant(t, o->slice.first, seen);
+				any_constant(t, o->slice.first_row, seen);
+			}
+		}
+	}
+}
+
 /* --- tests --- */
 
 /* Changes that change nothing, and why. */
@@ -352,6 +399,19 @@ static void two_simplicial_one_slot(void **state)
 		"two_simplicial", "B=1,N=45,H=2,G=1", "D=48,E=32,W1=3,W2=19", false, 2, 16, 32, 1});
 }
 
+static void any_program_ends(void **state)
+{
+	bench t;
+
+	(void)state;
+	open_bench(&t, &(problem_case){"two_simplicial", "B=1,N=19,H=2,G=1", "D=32,W1=3,W2=9",
+			       false, 2, 16, 16, 2});
+	t.p.args.step_limit = 20000;
+	constants_changed(&t);
+	printf("constants changed: %d reported, %d wrong results\n", t.caught, t.wrong);
+	close_bench(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +419,7 @@ int main(void)
 		cmocka_unit_test(mha_one_slot),
 		cmocka_unit_test(two_simplicial_two_slots),
 		cmocka_unit_test(two_simplicial_one_slot),
+		cmocka_unit_test(any_program_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
