@@ -73,9 +73,10 @@ cli_status npy_write(const options *o, const char *path, const void *data, sema_
 
 /* --- random.c --- */
 
-/* Fills n elements of a float tensor with standard normal values; they depend on seed, name and
- * position only. */
-void random_normal(uint64_t seed, const char *name, sema_dtype t, void *data, int64_t n);
+/* Fills the elements [begin, end) of a float tensor with standard normal values; they depend on
+ * seed, name and position only. `begin` is a multiple of 4. */
+void random_normal(
+	uint64_t seed, const char *name, sema_dtype t, void *data, int64_t begin, int64_t end);
 /* Fills an i32 tensor whose last dimension is `last` long with 0..3, nondecreasing along it. */
 void random_segments(uint64_t seed, const char *name, int32_t *data, int64_t n, int64_t last);
 /* One of 2^64 values for each (seed, stream, counter). */

@@ -71,10 +71,11 @@ static void exact_turn(double u, double *cosine, double *sine)
 	*sine = quadrant == 0 ? s : quadrant == 1 ? c : quadrant == 2 ? -s : -c;
 }
 
-void random_normal(uint64_t seed, const char *name, sema_dtype t, void *data, int64_t n)
+void random_normal(uint64_t seed, const char *name, sema_dtype t, void *data, int64_t begin,
+	int64_t end)
 {
 	uint64_t stream = name_stream(name);
-	for (int64_t i = 0; i < n; i += 4) {
+	for (int64_t i = begin; i < end; i += 4) {
 		uint32_t w[4];
 		double z[4];
 		philox(seed, stream, (uint64_t)i / 4, w);
@@ -84,7 +85,7 @@ void random_normal(uint64_t seed, const char *name, sema_dtype t, void *data, in
 			z[k] = radius * c;
 			z[k + 1] = radius * s;
 		}
-		for (int64_t k = 0; k < 4 && i + k < n; k++)
+		for (int64_t k = 0; k < 4 && i + k < end; k++)
 			dtype_set(data, t, i + k, z[k]);
 	}
 }

@@ -205,6 +205,36 @@ static cli_status input_convert(problem *p, tensor *t, const npy *n)
 	return CLI_OK;
 }
 
+enum { RANDOM_PART = 1 << 16 }; /* elements that one thread makes at a time */
+
+typedef struct {
+	const tensor *t;
+	uint64_t seed;
+} random_work;
+
+static void random_parts(void *user, int64_t begin, int64_t end, int worker)
+{
+	const random_work *w = user;
+	int64_t last = end * RANDOM_PART < w->t->count ? end * RANDOM_PART : w->t->count;
+
+	(void)worker;
+	random_normal(w->seed, w->t->decl->name, w->t->dtype, w->t->data, begin * RANDOM_PART, last);
+}
+
+/* Large tensors by several threads, where these can be had. */
+static void fill_normal(const problem *p, const tensor *t)
+{
+	random_work w = {t, (uint64_t)p->o->seed};
+	int64_t parts = (t->count + RANDOM_PART - 1) / RANDOM_PART;
+	rt_pool *pool = parts > 16 ? rt_pool_create((int)p->o->threads) : NULL;
+
+	if (pool)
+		rt_pool_run(pool, parts, 1, random_parts, &w);
+	else
+		random_parts(&w, 0, parts, 0);
+	rt_pool_destroy(pool);
+}
+
 cli_status problem_input(problem *p, int i)
 {
 	tensor *t = &p->tensor[i];
@@ -223,7 +253,7 @@ cli_status problem_input(problem *p, int i)
 		random_segments(seed, t->decl->name, t->data, t->count,
 			t->decl->rank ? t->shape[t->decl->rank - 1] : 1);
 	else
-		random_normal(seed, t->decl->name, t->dtype, t->data, t->count);
+		fill_normal(p, t);
 	return CLI_OK;
 }
 

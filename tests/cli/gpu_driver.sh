@@ -61,5 +61,5 @@ holds out "cuda:1      Fake 1, sm_80"
 # Code that somebody else compiled, for the same spec.
 "$TRIKL" build mha.tkl --target sm_80 -o .
 expect 0 "" "$TRIKL" run mha.tkl --device cuda:1 --code mha_sm_80.ptx
-expect 4 "cuda:1" "$TRIKL" run mha.tkl --device cuda:1 --code mha.tkl
+expect 1 "neither PTX nor a cubin" "$TRIKL" run mha.tkl --device cuda:1 --code mha.tkl
 expect 3 "only --device cuda:N" "$TRIKL" run mha.tkl --device cpu --code mha_sm_80.ptx
