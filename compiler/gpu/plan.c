@@ -162,7 +162,7 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 {
 	const sema_setting *x = setting(p, "tile");
 	/* with outer axes a tile below 32 keys leaves the tensor cores waiting for softmax: measured */
-	int least = p->form->outers ? 32 : 16;
+	int least = p->form->outers && !p->form->c ? 32 : 16;
 
 	p->key_tile = 64;
 	while (p->key_tile > least && register_need(p, p->key_tile) > REGISTERS_AIM)
