@@ -161,11 +161,9 @@ static int register_need(const gpu_plan *p, int key_tile)
 static bool choose_key_tile(gpu_plan *p, diags *d)
 {
 	const sema_setting *x = setting(p, "tile");
-	/* with outer axes a tile below 32 keys leaves the tensor cores waiting for softmax: measured */
-	int least = p->form->outers && !p->form->c ? 32 : 16;
 
 	p->key_tile = 64;
-	while (p->key_tile > least && register_need(p, p->key_tile) > REGISTERS_AIM)
+	while (p->key_tile > 16 && register_need(p, p->key_tile) > REGISTERS_AIM)
 		p->key_tile -= 16;
 	if (x) {
 		if (!multiple(x, 16, d))
