@@ -172,6 +172,28 @@ static double integer(const problem *p, const sema_tensor *t, int64_t last, uint
 	return (double)((int64_t)(*seed >> 33) % (most + 1));
 }
 
+static bool is_wild(const problem *p, const char *name)
+{
+	size_t n = strlen(name);
+	const char *s = p->c.wild ? p->c.wild : "";
+
+	for (; *s; s += strcspn(s, " "), s += *s == ' ')
+		if (!strncmp(s, name, n) && (s[n] == ' ' || !s[n]))
+			return true;
+	return false;
+}
+
+/* A NaN and an infinity among the elements. */
+static void make_wild(problem *p, const sema_tensor *t)
+{
+	int64_t elements = 1, last;
+
+	for (int d = 0; d < t->rank; d++)
+		elements *= dim_extent(p, &t->dim[d]);
+	put(p->data[t->id], t->dtype, place(p, t, elements / 2 + 1, &last), NAN);
+	put(p->data[t->id], t->dtype, place(p, t, elements / 3 + 2, &last), -INFINITY);
+}
+
 /* Rows are padded; what lies between is NaN. */
 static void make_tensor(problem *p, const sema_tensor *t, uint64_t *seed)
 {
@@ -196,6 +218,8 @@ static void make_tensor(problem *p, const sema_tensor *t, uint64_t *seed)
 	for (int64_t n = 0; !t->output && (at = place(p, t, n, &last)) >= 0; n++)
 		put(p->data[t->id], t->dtype, at,
 			t->dtype == DTYPE_I32 ? integer(p, t, last, seed) : normal(seed));
+	if (is_wild(p, t->name))
+		make_wild(p, t);
 	if (t->output)
 		p->reference[t->id] = calloc((size_t)end + 1, sizeof(double));
 }

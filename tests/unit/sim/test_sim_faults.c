@@ -376,27 +376,49 @@ static void check_kernel(const problem_case *c)
 static void mha_two_slots(void **state)
 {
 	(void)state;
-	check_kernel(&(problem_case){"mha", "B=1,N=67,H=2", "D=32", false, 2, 16, 16, 2});
+	check_kernel(&(problem_case){.spec = "mha",
+		.dims = "B=1,N=67,H=2",
+		.defines = "D=32",
+		.warps = 2,
+		.key_tile = 16,
+		.resident = 16,
+		.slots = 2});
 }
 
 static void mha_one_slot(void **state)
 {
 	(void)state;
-	check_kernel(&(problem_case){"mha", "B=1,N=67,H=2", "D=32", false, 2, 16, 32, 1});
+	check_kernel(&(problem_case){.spec = "mha",
+		.dims = "B=1,N=67,H=2",
+		.defines = "D=32",
+		.warps = 2,
+		.key_tile = 16,
+		.resident = 32,
+		.slots = 1});
 }
 
 static void two_simplicial_two_slots(void **state)
 {
 	(void)state;
-	check_kernel(&(problem_case){
-		"two_simplicial", "B=1,N=45,H=2,G=1", "D=32,W1=3,W2=19", false, 2, 16, 16, 2});
+	check_kernel(&(problem_case){.spec = "two_simplicial",
+		.dims = "B=1,N=45,H=2,G=1",
+		.defines = "D=32,W1=3,W2=19",
+		.warps = 2,
+		.key_tile = 16,
+		.resident = 16,
+		.slots = 2});
 }
 
 static void two_simplicial_one_slot(void **state)
 {
 	(void)state;
-	check_kernel(&(problem_case){
-		"two_simplicial", "B=1,N=45,H=2,G=1", "D=48,E=32,W1=3,W2=19", false, 2, 16, 32, 1});
+	check_kernel(&(problem_case){.spec = "two_simplicial",
+		.dims = "B=1,N=45,H=2,G=1",
+		.defines = "D=48,E=32,W1=3,W2=19",
+		.warps = 2,
+		.key_tile = 16,
+		.resident = 32,
+		.slots = 1});
 }
 
 static void any_program_ends(void **state)
@@ -404,8 +426,13 @@ static void any_program_ends(void **state)
 	bench t;
 
 	(void)state;
-	open_bench(&t, &(problem_case){"two_simplicial", "B=1,N=19,H=2,G=1", "D=32,W1=3,W2=9",
-			       false, 2, 16, 16, 2});
+	open_bench(&t, &(problem_case){.spec = "two_simplicial",
+			       .dims = "B=1,N=19,H=2,G=1",
+			       .defines = "D=32,W1=3,W2=9",
+			       .warps = 2,
+			       .key_tile = 16,
+			       .resident = 16,
+			       .slots = 2});
 	t.p.args.step_limit = 20000;
 	constants_changed(&t);
 	printf("constants changed: %d reported, %d wrong results\n", t.caught, t.wrong);
