@@ -14,10 +14,10 @@
 
 static const char triple[] = "nvptx64-nvidia-cuda";
 
-/* Values are built once and tiles are allocas: registers from allocas, then what the builder did
- * not see. More is no use: what licm takes out of a loop spills, O3 takes five times as long. */
-static const char pass_list[] =
-	"function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,dce)";
+/* Tiles are allocas, and a statement computes each value once: what remains is to turn allocas into
+ * registers and to clean up. More does harm: values shared between statements and taken out of
+ * loops are spilled, and O3 takes five times as long. */
+static const char pass_list[] = "function(sroa,instcombine<no-verify-fixpoint>,simplifycfg,dce)";
 
 static double now_ms(void)
 {
@@ -188,6 +188,11 @@ static void define_lanes(ptx_cx *h)
 	h->warp = num_div(h, h->tid, num_const(h->i32, 32));
 	h->group = num_div(h, h->lane, num_const(h->i32, 4));
 	h->quad = num_mod(h, h->lane, num_const(h->i32, 4));
+	ptx_set_lasting(h, tid);
+	ptx_set_lasting(h, h->lane.v);
+	ptx_set_lasting(h, h->warp.v);
+	ptx_set_lasting(h, h->group.v);
+	ptx_set_lasting(h, h->quad.v);
 }
 
 /* --- statements --- */
@@ -200,8 +205,12 @@ static void (*const statement_table[TILE_OP_COUNT])(ptx_cx *h, const tile_stmt *
 
 void ptx_block(ptx_cx *h, const tile_block *b)
 {
-	for (int i = 0; i < b->count; i++)
+	for (int i = 0; i < b->count; i++) {
+		int mark = ptx_mark(h);
+
 		statement_table[b->item[i]->op](h, b->item[i]);
+		ptx_release_statement(h, mark);
+	}
 }
 
 static void build_kernel(ptx_cx *h)

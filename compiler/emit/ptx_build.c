@@ -8,7 +8,7 @@
 /* --- known values --- */
 
 /* First word of a key; LLVM opcodes are below. */
-enum { KEY_COMPARE_INT = 1 << 8, KEY_COMPARE_FLOAT = 1 << 9, KEY_READ = 1 << 10 };
+enum { KEY_COMPARE_INT = 1 << 8, KEY_COMPARE_FLOAT = 1 << 9, KEY_READ = 1 << 10, KEY_LASTS };
 
 static uint32_t hash_key(const uintptr_t key[4])
 {
@@ -27,15 +27,40 @@ static V find(const ptx_cx *h, const uintptr_t key[4])
 	return NULL;
 }
 
-static V remember(ptx_cx *h, const uintptr_t key[4], V out)
+static void enter(ptx_cx *h, ptx_known k)
 {
-	ptx_known k = {.out = out, .bucket = hash_key(key)};
-
-	memcpy(k.key, key, sizeof k.key);
+	k.bucket = hash_key(k.key);
 	k.next = h->bucket[k.bucket];
 	h->bucket[k.bucket] = h->known.count;
 	ARENA_PUSH(h->arena, &h->known, k);
+}
+
+void ptx_set_lasting(ptx_cx *h, V v)
+{
+	enter(h, (ptx_known){.key = {KEY_LASTS, (uintptr_t)v}, .out = v, .lasts = true});
+}
+
+static bool lasts(const ptx_cx *h, uintptr_t operand)
+{
+	uintptr_t key[4] = {KEY_LASTS, operand};
+
+	return operand == 0 || LLVMIsConstant((V)operand) || find(h, key);
+}
+
+static V enter_value(ptx_cx *h, const uintptr_t key[4], V out, bool lasting)
+{
+	ptx_known k = {.out = out, .lasts = lasting};
+
+	memcpy(k.key, key, sizeof k.key);
+	enter(h, k);
+	if (lasting && !LLVMIsConstant(out))
+		ptx_set_lasting(h, out);
 	return out;
+}
+
+static V remember(ptx_cx *h, const uintptr_t key[4], V out)
+{
+	return enter_value(h, key, out, false);
 }
 
 int ptx_mark(const ptx_cx *h)
@@ -43,13 +68,36 @@ int ptx_mark(const ptx_cx *h)
 	return h->known.count;
 }
 
+static ptx_known leave(ptx_cx *h)
+{
+	ptx_known k = h->known.item[--h->known.count];
+
+	h->bucket[k.bucket] = k.next;
+	return k;
+}
+
 void ptx_release(ptx_cx *h, int mark)
 {
-	while (h->known.count > mark) {
-		const ptx_known *k = &h->known.item[--h->known.count];
+	while (h->known.count > mark)
+		leave(h);
+	h->serial++;
+}
 
-		h->bucket[k->bucket] = k->next;
+void ptx_release_statement(ptx_cx *h, int mark)
+{
+	int n = h->known.count - mark, kept = 0;
+	ptx_known *keep = h->kept;
+
+	if (n > h->kept_size)
+		h->kept = keep = ARENA_ARRAY(h->arena, ptx_known, h->kept_size = 2 * n);
+	for (int i = 0; i < n; i++) {
+		ptx_known k = leave(h);
+
+		if (k.lasts)
+			keep[kept++] = k;
 	}
+	while (kept > 0)
+		enter(h, keep[--kept]);
 	h->serial++;
 }
 
@@ -80,7 +128,10 @@ V ptx_binary(ptx_cx *h, LLVMOpcode op, V a, V b)
 	uintptr_t key[4] = {(uintptr_t)op, (uintptr_t)a, (uintptr_t)b, 0};
 	V r = find(h, key);
 
-	return r ? r : remember(h, key, LLVMBuildBinOp(h->b, op, a, b, ""));
+	if (r)
+		return r;
+	r = LLVMBuildBinOp(h->b, op, a, b, "");
+	return enter_value(h, key, r, lasts(h, key[1]) && lasts(h, key[2]));
 }
 
 V ptx_compare_int(ptx_cx *h, LLVMIntPredicate how, V a, V b)

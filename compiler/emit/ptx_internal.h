@@ -33,6 +33,7 @@ typedef struct {
 	V out;
 	int next;
 	uint32_t bucket;
+	bool lasts; /* made of the thread's place and constants: known beyond its statement */
 } ptx_known;
 
 /* A register tile: one alloca a register. A value read from it is good until `version` changes. */
@@ -76,6 +77,8 @@ typedef struct {
 		ptx_known *item;
 		int count, cap;
 	} known;
+	ptx_known *kept; /* scratch of ptx_release_statement */
+	int kept_size;
 	int bucket[PTX_BUCKETS];
 	int llvm_errors;
 } ptx_cx;
@@ -85,6 +88,12 @@ typedef struct {
 /* What the next values are computed in may be left: drops what is known since then. */
 int ptx_mark(const ptx_cx *h);
 void ptx_release(ptx_cx *h, int mark);
+/* A statement is left. What it computed is dropped, so that a program that computes a value again
+ * where it needs it does not hold it in a register in between; addresses inside shared memory and
+ * the like are kept. */
+void ptx_release_statement(ptx_cx *h, int mark);
+/* `v` is the thread's place, or made of it. */
+void ptx_set_lasting(ptx_cx *h, V v);
 /* A new block of values read from registers and variables: what was read before may have changed. */
 void ptx_forget_reads(ptx_cx *h);
 

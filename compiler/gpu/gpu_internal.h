@@ -56,6 +56,11 @@ X gpu_offset(gpu_cx *g, const sema_tensor *t,
 /* --- window.c --- */
 void gpu_block_rows(gpu_cx *g);
 void gpu_windows(gpu_cx *g);
+/* The position and head of each row (row_i, row_h); the first and last key that each row sees,
+ * computed where a tile is seen in part, so that no register holds them in between. */
+void gpu_row_positions(gpu_cx *g);
+void gpu_row_heads(gpu_cx *g);
+void gpu_row_windows(gpu_cx *g);
 /* --- operand.c --- */
 void gpu_operands(gpu_cx *g);  /* declares buffers and register tiles */
 void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */

@@ -293,6 +293,9 @@ static void epilogue(gpu_cx *g)
 	tile_frag *inverse =
 		tile_register(g->p, g->s->at, "inverse", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 
+	/* again: held in registers through the loops they would push out accumulators */
+	gpu_row_positions(g);
+	gpu_row_heads(g);
 	normalise(g, inverse);
 	for (int i = 0; i < g->m->outputs; i++)
 		if (g->m->output[i].kind == OUTPUT_SUM)

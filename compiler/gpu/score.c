@@ -134,6 +134,8 @@ static void score_map(gpu_cx *g, X key0, bool windowed)
 	if (m->c)
 		x = op2(g, TX_ADD, x, frag(g, g->c));
 	element_env(g, &e, key, x);
+	if (windowed)
+		gpu_row_windows(g);
 	s = x;
 	if (!m->f_linear) {
 		s = gpu_float(g, &e, m->f);

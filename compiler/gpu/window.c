@@ -86,8 +86,7 @@ static void fix_coordinates(gpu_cx *g)
 void gpu_block_rows(gpu_cx *g)
 {
 	const sema_axis *head = g->m->head, *query = g->s->query;
-	X rows = i32(g, g->plan->rows), n = query ? length_of(g, query) : i32(g, 1), blocks, number,
-	  r;
+	X rows = i32(g, g->plan->rows), n = query ? length_of(g, query) : i32(g, 1), blocks, number;
 
 	fix_coordinates(g);
 	g->heads = i32(g, 1);
@@ -109,11 +108,27 @@ void gpu_block_rows(gpu_cx *g)
 	tile_note(g->p, "first row of this block; the longest windows start first");
 	g->row_i = tile_register(g->p, g->s->at, "row_i", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
 	g->row_h = tile_register(g->p, g->s->at, "row_h", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
-	r = add(g, g->row0, tx_leaf(g->p, TX_ROW));
-	r = min_(g, r, sub(g, g->rows_total, i32(g, 1)));
-	tile_map(g->p, g->s->at, tile_whole(g->row_i), tx_2(g->p, TX_DIV, r, g->heads));
+	gpu_row_positions(g);
+	gpu_row_heads(g);
+}
+
+/* The block's row, or its last one for rows past the end. */
+static X row_number(gpu_cx *g)
+{
+	X r = add(g, g->row0, tx_leaf(g->p, TX_ROW));
+
+	return min_(g, r, sub(g, g->rows_total, i32(g, 1)));
+}
+
+void gpu_row_positions(gpu_cx *g)
+{
+	tile_map(g->p, g->s->at, tile_whole(g->row_i), tx_2(g->p, TX_DIV, row_number(g), g->heads));
+}
+
+void gpu_row_heads(gpu_cx *g)
+{
 	tile_map(g->p, g->s->at, tile_whole(g->row_h),
-		add(g, g->first_head, tx_2(g->p, TX_MOD, r, g->heads)));
+		add(g, g->first_head, tx_2(g->p, TX_MOD, row_number(g), g->heads)));
 }
 
 /* --- monotone bounds --- */
@@ -205,7 +220,7 @@ static void block_window(gpu_cx *g, const sema_axis *key, int n, X i0, X i1)
 }
 
 /* First and last key of each row as row vectors; a missing bound is the axis' end. */
-static void row_window(gpu_cx *g, const sema_axis *key, tile_frag **first, tile_frag **last)
+static void row_window(gpu_cx *g, const sema_axis *key, tile_frag *first, tile_frag *last)
 {
 	const sema_window *w = &key->window;
 	gpu_env e;
@@ -216,16 +231,43 @@ static void row_window(gpu_cx *g, const sema_axis *key, tile_frag **first, tile_
 		e.coord[g->s->query->id] = tx_frag(g->p, g->row_i);
 	if (g->m->head)
 		e.coord[g->m->head->id] = tx_frag(g->p, g->row_h);
-	*first = tile_register(
-		g->p, w->at, bound_name(g, key, "first"), LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
-	*last = tile_register(
-		g->p, w->at, bound_name(g, key, "last"), LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);
 	v = w->first ? gpu_value(g, &e, w->first) : i32(g, 0);
 	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
-	tile_map(g->p, w->at, tile_whole(*first), max_(g, v, i32(g, 0)));
+	tile_map(g->p, w->at, tile_whole(first), max_(g, v, i32(g, 0)));
 	v = w->last ? gpu_value(g, &e, w->last) : sub(g, length_of(g, key), i32(g, 1));
 	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
-	tile_map(g->p, w->at, tile_whole(*last), min_(g, v, sub(g, length_of(g, key), i32(g, 1))));
+	tile_map(g->p, w->at, tile_whole(last), min_(g, v, sub(g, length_of(g, key), i32(g, 1))));
+}
+
+/* Whether a window of some key depends on the head. */
+static bool by_head(const gpu_cx *g)
+{
+	const sema_axis *head = g->m->head;
+
+	for (int o = -1; head && o < g->m->outers; o++) {
+		const sema_window *w = o < 0 ? &g->m->inner->window : &g->m->outer[o]->window;
+
+		if ((w->first && expr_depends(w->first, head)) ||
+			(w->last && expr_depends(w->last, head)))
+			return true;
+	}
+	return false;
+}
+
+void gpu_row_windows(gpu_cx *g)
+{
+	gpu_row_positions(g);
+	if (by_head(g))
+		gpu_row_heads(g);
+	row_window(g, g->m->inner, g->row_first, g->row_last);
+	for (int o = 0; o < g->m->outers; o++)
+		row_window(g, g->m->outer[o], g->outer_first[o], g->outer_last[o]);
+}
+
+static tile_frag *declare_bound(gpu_cx *g, const sema_axis *key, const char *which)
+{
+	return tile_register(g->p, key->window.at, bound_name(g, key, which), LAYOUT_ROWV, TILE_I32,
+		g->plan->rows, 1);
 }
 
 void gpu_windows(gpu_cx *g)
@@ -234,10 +276,12 @@ void gpu_windows(gpu_cx *g)
 	X i0 = keep(g, "i0", tx_2(g->p, TX_DIV, g->row0, g->heads));
 	X i1 = keep(g, "i1", tx_2(g->p, TX_DIV, sub(g, end, i32(g, 1)), g->heads));
 
-	row_window(g, g->m->inner, &g->row_first, &g->row_last);
+	g->row_first = declare_bound(g, g->m->inner, "first");
+	g->row_last = declare_bound(g, g->m->inner, "last");
 	block_window(g, g->m->inner, 0, i0, i1);
 	for (int o = 0; o < g->m->outers; o++) {
-		row_window(g, g->m->outer[o], &g->outer_first[o], &g->outer_last[o]);
+		g->outer_first[o] = declare_bound(g, g->m->outer[o], "first");
+		g->outer_last[o] = declare_bound(g, g->m->outer[o], "last");
 		block_window(g, g->m->outer[o], 1 + o, i0, i1);
 	}
 }
