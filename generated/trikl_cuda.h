@@ -47,6 +47,37 @@ template <typename T> __device__ __forceinline__ T floor_mod(T a, T b)
     return b == 0 ? 0 : a - floor_div(a, b) * b;
 }
 
+/* Modulo 2^32, 2^64: overflow is legal. */
+__device__ __forceinline__ int wrap_add(int a, int b)
+{
+    return int(unsigned(a) + unsigned(b));
+}
+
+__device__ __forceinline__ int wrap_sub(int a, int b)
+{
+    return int(unsigned(a) - unsigned(b));
+}
+
+__device__ __forceinline__ int wrap_mul(int a, int b)
+{
+    return int(unsigned(a) * unsigned(b));
+}
+
+__device__ __forceinline__ int64_t wrap_add(int64_t a, int64_t b)
+{
+    return int64_t((unsigned long long)a + (unsigned long long)b);
+}
+
+__device__ __forceinline__ int64_t wrap_sub(int64_t a, int64_t b)
+{
+    return int64_t((unsigned long long)a - (unsigned long long)b);
+}
+
+__device__ __forceinline__ int64_t wrap_mul(int64_t a, int64_t b)
+{
+    return int64_t((unsigned long long)a * (unsigned long long)b);
+}
+
 /* --- floats --- */
 
 /* 2^x, log2(x) and 1/x by the special function unit: about 1 ulp, subnormals are 0. */

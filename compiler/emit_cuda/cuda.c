@@ -88,7 +88,7 @@ static int line_of(const cuda_cx *cx, const tile_arg *a)
 {
 	int line, column;
 
-	if (!cx->p->src || (a->at.begin == 0 && a->at.end == 0))
+	if (!cx->from_spec || (a->at.begin == 0 && a->at.end == 0))
 		return 0;
 	source_position(cx->p->src, a->at.begin, &line, &column);
 	return line;
@@ -187,19 +187,31 @@ static void put_threads(cuda_cx *cx)
 
 /* --- the whole --- */
 
+/* A tile program's text begins with `kernel`, after blank lines and comments. */
+static bool is_spec(const source *src)
+{
+	size_t i = 0;
+
+	if (!src)
+		return false;
+	while (i < src->len && strchr(" \t\r\n;", src->text[i]))
+		if (src->text[i++] == ';')
+			while (i < src->len && src->text[i] != '\n')
+				i++;
+	return src->len - i < 6 || strncmp(src->text + i, "kernel", 6) != 0;
+}
+
 static cuda_cx *create(const tile_program *p, arena *a, diags *d)
 {
 	cuda_cx *cx = ARENA_NEW(a, cuda_cx);
 	size_t values = (size_t)p->expr_count + 1, frags = (size_t)p->frag.count + 1;
 
-	*cx = (cuda_cx){.p = p, .a = a, .d = d};
+	*cx = (cuda_cx){.p = p, .a = a, .d = d, .from_spec = is_spec(p->src)};
 	cx->stamp = ARENA_ARRAY(a, uint32_t, values);
 	cx->uses = ARENA_ARRAY(a, uint32_t, values);
 	cx->visited = ARENA_ARRAY(a, uint32_t, values);
 	cx->local = ARENA_ARRAY(a, const char *, values);
 	cx->peer = ARENA_ARRAY(a, cuda_peer *, frags * frags);
-	cx->told_count = p->src ? p->src->line_count + 1 : 0;
-	cx->told = ARENA_ARRAY(a, bool, cx->told_count + 1);
 	cuda_facts_find(p, a, &cx->facts);
 	cuda_names_find(cx);
 	return cx;

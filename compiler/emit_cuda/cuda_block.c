@@ -7,18 +7,14 @@
 
 /* --- comments --- */
 
-/* The line of the spec that `at` is on; NULL when the source is a tile program's text. */
-static const char *spec_line(cuda_cx *cx, loc at, int line)
+/* The line of the spec that `at` is on. */
+static const char *spec_line(cuda_cx *cx, loc at)
 {
 	const source *src = cx->p->src;
 	size_t begin, end;
-	int found, column;
+	int line, column;
 
-	if (!src || (at.begin == 0 && at.end == 0))
-		return NULL;
-	source_position(src, at.begin, &found, &column);
-	if (found != line)
-		return NULL;
+	source_position(src, at.begin, &line, &column);
 	begin = src->line_start[line - 1];
 	end = line < src->line_count ? src->line_start[line] : src->len;
 	while (begin < end && strchr(" \t\r\n", src->text[begin]))
@@ -30,18 +26,20 @@ static const char *spec_line(cuda_cx *cx, loc at, int line)
 
 bool cuda_unquoted(const cuda_cx *cx, int line)
 {
-	return line > 0 && line != cx->p->line && line < cx->told_count && !cx->told[line];
+	for (int i = 0; i < cx->told.count; i++)
+		if (cx->told.item[i] == line)
+			return false;
+	return line > 0 && line != cx->p->line;
 }
 
 const char *cuda_quote(cuda_cx *cx, loc at, int line)
 {
-	const char *s;
-
 	if (!cuda_unquoted(cx, line))
 		return NULL;
-	cx->told[line] = true;
-	s = spec_line(cx, at, line);
-	return s ? cuda_text(cx, "spec:%d  %s", line, s) : cuda_text(cx, "spec:%d", line);
+	ARENA_PUSH(cx->a, &cx->told, line);
+	if (!cx->from_spec)
+		return cuda_text(cx, "spec:%d", line);
+	return cuda_text(cx, "spec:%d  %s", line, spec_line(cx, at));
 }
 
 static void comments(cuda_cx *cx, const tile_stmt *s)

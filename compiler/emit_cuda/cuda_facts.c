@@ -106,6 +106,19 @@ static uint32_t hash(const interner *in, const tile_expr *x)
 	return (uint32_t)(h >> 32 ^ h);
 }
 
+/* Integers made from positions, lengths and parameters are far from overflow, or their kernel would
+ * address memory that does not exist; those made from data need not be. */
+static bool from_data(const interner *in, const tile_expr *x)
+{
+	if (x->op == TX_GLOBAL || x->op == TX_SHARED || x->op == TX_BITS ||
+		(x->op == TX_CVT && x->arg[0]->type == TILE_F32))
+		return true;
+	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
+		if (in->facts->from_data[in->facts->same[x->arg[i]->id]->id])
+			return true;
+	return false;
+}
+
 static void intern(void *user, const tile_expr *x)
 {
 	interner *in = user;
@@ -121,6 +134,7 @@ static void intern(void *user, const tile_expr *x)
 	if (!in->slot[i]) {
 		in->slot[i] = x;
 		in->node[in->count++] = x;
+		in->facts->from_data[x->id] = from_data(in, x);
 	}
 	in->facts->same[x->id] = in->slot[i];
 }
@@ -460,6 +474,7 @@ void cuda_facts_find(const tile_program *p, arena *a, cuda_facts *facts)
 	facts->home = ARENA_ARRAY(a, cuda_home, p->frag.count + 1);
 	facts->same = ARENA_ARRAY(a, const tile_expr *, p->expr_count + 1);
 	facts->rounded = ARENA_ARRAY(a, bool, p->expr_count + 1);
+	facts->from_data = ARENA_ARRAY(a, bool, p->expr_count + 1);
 	while (in.size < 2 * p->expr_count)
 		in.size *= 2;
 	in.slot = ARENA_ARRAY(a, const tile_expr *, in.size);

@@ -140,6 +140,20 @@ cuda_index cuda_col_index(const tile_program *p, const tile_frag *f)
 	return element_index(p, f, 1);
 }
 
+/* Whether every element of f has its peer in src. */
+static bool covered(const question *q)
+{
+	place at = {0};
+
+	for (at.r = 0; at.r < q->n.r; at.r++)
+		for (at.n = 0; at.n < q->n.n; at.n++)
+			for (at.i = 0; at.i < q->n.i; at.i++)
+				for (at.e = 0; at.e < q->n.e; at.e++)
+					if (sample_peer(q, &at) < 0)
+						return false;
+	return true;
+}
+
 cuda_peer cuda_peer_of(const tile_program *p, const tile_frag *src, const tile_frag *f)
 {
 	question q = {.p = p,
@@ -148,10 +162,9 @@ cuda_peer cuda_peer_of(const tile_program *p, const tile_frag *src, const tile_f
 		.n = cuda_extent_of(p, f),
 		.src_n = cuda_extent_of(p, src)};
 	cuda_peer peer = {0};
-	place origin = {0};
 	cuda_index *to[] = {&peer.r, &peer.n, &peer.i, &peer.e};
 
-	if (sample_peer(&q, &origin) < 0)
+	if (!covered(&q))
 		return peer;
 	peer.found = true;
 	/* tile_peer speaks for every lane */

@@ -64,6 +64,7 @@ typedef struct {
 	cuda_home *home;          /* [frag id] */
 	const tile_expr **same;   /* [expr id]: the first node of the same structure */
 	bool *rounded;            /* [expr id]: a product that must not be fused with a sum */
+	bool *from_data;          /* [expr id]: an integer that may overflow */
 } cuda_facts;
 
 void cuda_facts_find(const tile_program *p, arena *a, cuda_facts *facts);
@@ -98,8 +99,11 @@ typedef struct {
 	const char **arg, **buffer, **frag, **var;
 	const char *r, *n, *i, *e, *k, *item; /* free names of counters */
 	bool uses_tid, uses_lane, uses_warp;
-	bool *told; /* [line of the spec]: quoted already */
-	int told_count;
+	bool from_spec; /* the source is the spec, and not a tile program's text */
+	struct {
+		int *item;
+		int count, cap;
+	} told;           /* lines of the spec that were quoted */
 	cuda_peer **peer; /* [src id * frags + frag id]: found on first use */
 	/* the statement's values */
 	cuda_place place;
@@ -204,7 +208,7 @@ void cuda_loops_end(cuda_cx *cx, const tile_slice *s, bool braces);
 void cuda_place_lines(cuda_cx *cx);
 
 /* --- cuda_block.c --- */
-/* "spec:N  the line", once for each line of the spec; then NULL. */
+/* "spec:N  the line", once for each line of the spec; then NULL. Without the spec only "spec:N". */
 const char *cuda_quote(cuda_cx *cx, loc at, int line);
 bool cuda_unquoted(const cuda_cx *cx, int line);
 void cuda_block(cuda_cx *cx, const tile_block *b);

@@ -466,6 +466,28 @@ static void put_operands(cuda_cx *cx, text *t, const tile_expr *x, const char *o
 	put_narrow(cx, t, b, either && b->op == TX_AND ? LEVEL_UNARY : right);
 }
 
+/* f(x, y): operands have their own types. */
+static void put_arguments(cuda_cx *cx, text *t, const char *function, const tile_expr *x)
+{
+	text_printf(t, "%s(", function);
+	for (int i = 0; i < tile_expr_info[x->op].arity; i++) {
+		if (i)
+			text_put(t, ", ");
+		put_exact(cx, t, x->arg[i], LEVEL_ANY);
+	}
+	text_put(t, ")");
+}
+
+/* Integers from data wrap, which C++ does not promise. */
+static void put_wrapping(cuda_cx *cx, text *t, const tile_expr *x)
+{
+	put_arguments(cx, t,
+		x->op == TX_ADD   ? "wrap_add"
+		: x->op == TX_SUB ? "wrap_sub"
+				  : "wrap_mul",
+		x);
+}
+
 static void put_infix(cuda_cx *cx, text *t, const tile_expr *x, int level)
 {
 	const struct form *f = &form[x->op];
@@ -473,11 +495,12 @@ static void put_infix(cuda_cx *cx, text *t, const tile_expr *x, int level)
 	int mine = f->level;
 
 	if (x->op == TX_MUL && x->type == TILE_F32 && cx->facts.rounded[cuda_same(cx, x)->id]) {
-		text_put(t, "__fmul_rn(");
-		cuda_value_put(cx, t, x->arg[0], LEVEL_ANY);
-		text_put(t, ", ");
-		cuda_value_put(cx, t, x->arg[1], LEVEL_ANY);
-		text_put(t, ")");
+		put_arguments(cx, t, "__fmul_rn", x);
+		return;
+	}
+	if (x->type != TILE_F32 && cx->facts.from_data[cuda_same(cx, x)->id] &&
+		(x->op == TX_ADD || x->op == TX_SUB || x->op == TX_MUL)) {
+		put_wrapping(cx, t, x);
 		return;
 	}
 	if (truth && x->op == TX_AND)
@@ -496,13 +519,7 @@ static void put_call(cuda_cx *cx, text *t, const tile_expr *x, int level)
 	bool integer = x->type == TILE_I32 || x->type == TILE_I64;
 
 	(void)level;
-	text_printf(t, "%s(", integer ? form[x->op].other : form[x->op].text);
-	for (int i = 0; i < tile_expr_info[x->op].arity; i++) {
-		if (i)
-			text_put(t, ", ");
-		put_exact(cx, t, x->arg[i], LEVEL_ANY);
-	}
-	text_put(t, ")");
+	put_arguments(cx, t, integer ? form[x->op].other : form[x->op].text, x);
 }
 
 /* An upper bound of a value that is not negative and far from overflow; -1: none is known. */

@@ -201,6 +201,13 @@ template <typename T> T floor_mod(T a, T b)
     return b == 0 ? 0 : a - floor_div(a, b) * b;
 }
 
+inline int wrap_add(int a, int b) { return (int)((unsigned)a + (unsigned)b); }
+inline int wrap_sub(int a, int b) { return (int)((unsigned)a - (unsigned)b); }
+inline int wrap_mul(int a, int b) { return (int)((unsigned)a * (unsigned)b); }
+inline int64_t wrap_add(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+inline int64_t wrap_sub(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
+inline int64_t wrap_mul(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
+
 inline float flush(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 inline float ex2(float x) { return flush(exp2f(flush(x))); }
 inline float lg2(float x) { return log2f(flush(x)); }
@@ -438,7 +445,8 @@ template <int GROUPS> void copy_wait() {}
 
 /* --- tensor cores --- */
 
-/* Element (row, k) of A and (k, col) of B lie in a register of some lane. */
+/* Element (row, k) of A and (k, col) of B lie in a register of some lane. Products are exact, sums
+ * rounded one by one, as the simulator does it. */
 template <typename T>
 void multiply_halves(float (&acc)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
 {
@@ -448,16 +456,16 @@ void multiply_halves(float (&acc)[4], const uint32_t (&a)[4], const uint32_t (&b
 
     for (int i = 0; i < 4; i++) {
         const int row = lane / 4 + i / 2 * 8, col = lane % 4 * 2 + i % 2;
-        double sum = acc[i];
+        float sum = acc[i];
 
         for (int k = 0; k < 16; k++) {
             const uint64_t x = left.lane[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2];
             const uint64_t y = right.lane[col * 4 + k % 8 / 2][k / 8];
 
-            sum += (double)float(get<T>((uint32_t)x, k % 2)) *
-                   (double)float(get<T>((uint32_t)y, k % 2));
+            sum = (float)(sum + (double)float(get<T>((uint32_t)x, k % 2)) *
+                                    (double)float(get<T>((uint32_t)y, k % 2)));
         }
-        acc[i] = (float)sum;
+        acc[i] = sum;
     }
 }
 
@@ -481,13 +489,14 @@ inline void mma_tf32(float (&acc)[4], const float (&a)[4], const float (&b)[2])
 
     for (int i = 0; i < 4; i++) {
         const int row = lane / 4 + i / 2 * 8, col = lane % 4 * 2 + i % 2;
-        double sum = acc[i];
+        float sum = acc[i];
 
         for (int k = 0; k < 8; k++)
-            sum += (double)emulator::number(
-                       (uint32_t)left.lane[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2]) *
-                   (double)emulator::number((uint32_t)right.lane[col * 4 + k % 4][k / 4]);
-        acc[i] = (float)sum;
+            sum = (float)(sum + (double)emulator::number((uint32_t)left
+                                        .lane[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2]) *
+                                    (double)emulator::number(
+                                        (uint32_t)right.lane[col * 4 + k % 4][k / 4]));
+        acc[i] = sum;
     }
 }
 
