@@ -1,6 +1,7 @@
 /* trikl.h: compile attention specs at run time and launch them.
  *
- *   tkl_context  worker threads, shared by the kernels compiled in it
+ *   tkl_context  worker threads, the GPU driver and the disk cache, shared by the kernels compiled
+ *                in it
  *   tkl_kernel   one compiled spec: its signature and its code
  *
  * The whole life of a kernel:
@@ -20,6 +21,17 @@
  * one context and launch one kernel at once; loops of several launches share the context's worker
  * threads and queue up. Destroying an object while another thread uses it is a mistake. After
  * fork() a child must not use the parent's contexts.
+ *
+ * GPUs. A kernel for "cuda:N" or "sm_90a" takes tensors in that device's memory and runs on the
+ * caller's stream; it works in the thread's current CUDA context when that belongs to the device,
+ * else in the device's primary context. A launch neither allocates nor waits, and may be captured
+ * into a CUDA graph once tkl_prepare() has been called for the context. The driver is loaded when it
+ * is first needed: the library works on machines without one. A kernel must not be destroyed before
+ * its launches are finished, and graphs with one of them destroyed.
+ *
+ * Disk cache. Generated GPU code is kept under $TRIKL_CACHE_DIR, else $XDG_CACHE_HOME/trikl, else
+ * ~/.cache/trikl; $TRIKL_CACHE_DISABLE=1 does without. What is found there is checked before it is
+ * used; what cannot be read or written is made again or kept in memory.
  *
  * Ownership. What a query returns belongs to the kernel and lives as long as it. Arguments are read
  * during the call only. A kernel keeps its context alive, so the two may be destroyed in either
@@ -61,8 +73,12 @@ typedef enum tkl_status {
 	TKL_ERROR_DEVICE = 6,      /* a tensor lies on a device that the kernel cannot use */
 	TKL_ERROR_LAYOUT = 7,      /* NULL or misaligned data, strides that overlap        */
 	TKL_ERROR_RANGE = 8,       /* a subscript was out of range (reference only)        */
-	TKL_ERROR_MEMORY = 9,      /* out of memory                                        */
-	TKL_ERROR_INTERNAL = 10    /* a fault of the library: please report                */
+	TKL_ERROR_MEMORY = 9,      /* out of memory, of the host or of the GPU             */
+	TKL_ERROR_INTERNAL = 10,   /* a fault of the library: please report                */
+	TKL_ERROR_NO_DEVICE = 11,  /* no driver, no GPU, or not the one that was asked for */
+	TKL_ERROR_CODE = 12,       /* the kernel's code does not run on this GPU           */
+	TKL_ERROR_CAPTURE = 13,    /* a load is needed while the stream is being captured  */
+	TKL_ERROR_DRIVER = 14      /* a call of the CUDA driver failed                     */
 } tkl_status;
 
 /* The version of the library at run time, as TKL_VERSION. */
@@ -72,6 +88,9 @@ TKL_API const char *tkl_status_string(tkl_status status);
 /* One sentence about the newest failure in the calling thread; "" when there was none. Valid until
  * the next failure in the thread. For TKL_ERROR_SPEC: the first error, with file:line:column. */
 TKL_API const char *tkl_last_error_message(void);
+/* The CUresult behind the newest failure in the calling thread; 0 when no call of the CUDA driver
+ * failed. */
+TKL_API int tkl_last_error_driver(void);
 /* Frees text that the library gave away. NULL is ignored. */
 TKL_API void tkl_free(void *memory);
 
@@ -83,6 +102,12 @@ typedef struct tkl_context_options {
 	size_t struct_size;
 	int threads; /* workers of a launch, the launching thread included; 0: one per core of
 		      * the process's affinity mask */
+	const char *cache_directory; /* NULL: as the environment says                         */
+	int no_disk_cache;           /* 1: generated code is kept in memory only              */
+	/* NULL, or told what is unusual but no error: a damaged cache entry, a directory that
+	 * cannot be used. Called by any thread that compiles. */
+	void (*note)(void *user, const char *text);
+	void *note_user;
 } tkl_context_options;
 
 /* Makes a context; `options` NULL: the defaults. Starts its worker threads (none for threads = 1),
@@ -93,6 +118,17 @@ TKL_API tkl_status tkl_context_create(const tkl_context_options *options, tkl_co
 TKL_API void tkl_context_destroy(tkl_context *context);
 /* Worker threads of a launch, the launching thread included. */
 TKL_API int tkl_context_threads(const tkl_context *context);
+
+/* Of GPU kernels, since the context was created. */
+typedef struct tkl_counters {
+	size_t struct_size;
+	uint64_t compiles;   /* code that was generated                              */
+	uint64_t cache_hits; /* kernels whose code was found in memory or on disk    */
+	uint64_t loads;      /* of a kernel's code into a CUDA context               */
+} tkl_counters;
+
+/* Fills *counters, whose struct_size the caller has set. Errors: ARGUMENT. */
+TKL_API tkl_status tkl_context_counters(const tkl_context *context, tkl_counters *counters);
 
 /* --- compiling --- */
 
@@ -115,6 +151,9 @@ typedef struct tkl_compile_options {
 	const char *source_name;   /* in diagnostics; NULL: "<string>"                       */
 	const char *target;        /* "cpu": vectorised machine code for this machine;
 				    * "reference": float64 interpreter, for any spec, slow;
+				    * "cuda:N": the N-th GPU (CUDA's numbering);
+				    * "sm_80", "sm_90a", ...: GPUs that run this
+				    * architecture's code, none of which need be here;
 				    * NULL: "cpu"                                            */
 	const tkl_define *defines; /* [define_count] */
 	size_t define_count;
@@ -125,11 +164,19 @@ typedef struct tkl_compile_options {
  * `options` NULL: the defaults. `diagnostics` may be NULL; else it gets the errors and warnings as
  * text to be freed with tkl_free, or NULL when there are none, also when the call fails. Errors:
  * ARGUMENT (unknown spec or target; which attention is not stated), SPEC, UNSUPPORTED (no row form
- * on "cpu": the message names the term that prevents it), MEMORY, INTERNAL. */
+ * for "cpu" or a GPU: the message names the term that prevents it; operands or a schedule that the
+ * GPU target cannot have), NO_DEVICE, CODE (the GPU is too old), DRIVER, MEMORY, INTERNAL. */
 TKL_API tkl_status tkl_compile(tkl_context *context, const char *string, size_t length,
 	const tkl_compile_options *options, tkl_kernel **kernel, char **diagnostics);
 /* Frees the kernel and its code. NULL is ignored. */
 TKL_API void tkl_kernel_destroy(tkl_kernel *kernel);
+/* The code of a GPU kernel, *size bytes: PTX text, or a cubin where ptxas is installed. NULL for
+ * kernels of other targets. */
+TKL_API const void *tkl_kernel_code(const tkl_kernel *kernel, size_t *size);
+/* Loads a GPU kernel for a device, so that launches there load nothing; to be called before stream
+ * capture, with the context current that will launch. Does nothing for kernels of other targets.
+ * Errors: ARGUMENT, NO_DEVICE, CODE, MEMORY, DRIVER. */
+TKL_API tkl_status tkl_prepare(const tkl_kernel *kernel, int device);
 
 /* --- signature --- */
 
@@ -213,18 +260,19 @@ typedef struct tkl_launch_args {
 	const tkl_length *lengths; /* [length_count] lengths that no tensor passed implies;
 				    * implied ones may be given too and are compared */
 	size_t length_count;
-	void *stream;                              /* NULL: the CPU has no streams */
+	void *stream; /* CUstream of a GPU kernel, NULL: the default stream; NULL for others */
 	void (*progress)(void *user, double done); /* NULL, or called by the launching thread now
 						    * and then with a fraction; must not launch in
 						    * this context, nor leave by longjmp */
 	void *progress_user;
 } tkl_launch_args;
 
-/* Runs the kernel and returns when it is done.
+/* Runs the kernel and returns when it is done; a GPU kernel is queued on the stream.
  *
  * Tensors are DLPack's: strides in elements of any sign (NULL: compact, row-major), byte_offset is
  * honoured, data must be aligned to its element and may be NULL only when the tensor has no
- * elements; device kDLCPU or a pinned host memory. Shapes fix the run-time lengths: the first
+ * elements; device kDLCPU or a pinned host memory; for a GPU kernel kDLCUDA, all on one device, or
+ * managed or pinned memory, with a last dimension of stride 1 and no output missing. Shapes fix the run-time lengths: the first
  * tensor that has a length decides, all others must agree, and a grouped length must divide its row
  * length. Inputs may overlap each other and may be broadcast by stride 0; outputs must overlap
  * nothing. Any length may be zero. The reference accepts f64 and f32 in the place of any floating
@@ -232,7 +280,8 @@ typedef struct tkl_launch_args {
  *
  * Contents: a query with no visible key gives output 0 and logsumexp -inf; NaN and infinity spread
  * from visible keys only. Outputs are undefined after an error other than of the arguments. Errors:
- * ARGUMENT, SHAPE, DTYPE, DEVICE, LAYOUT (nothing was run); RANGE, MEMORY, INTERNAL. */
+ * ARGUMENT, SHAPE, DTYPE, DEVICE, LAYOUT (nothing was run); RANGE, MEMORY, INTERNAL; of GPU kernels
+ * also NO_DEVICE, CODE, CAPTURE, DRIVER (a fault of earlier work in the context shows here too). */
 TKL_API tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args);
 
 #ifdef __cplusplus

@@ -25,6 +25,8 @@ static const char *const phrase[] = {
 	[RT_OLD_TOOL] = "ptxas too old",
 	[RT_TOOL] = "ptxas failed",
 	[RT_TIMEOUT] = "ptxas timed out",
+	[RT_SHAPE] = "lengths too large for a kernel",
+	[RT_LAYOUT] = "unusable memory layout",
 	[RT_QUALITY] = "spills or serialised matrix instructions",
 };
 _Static_assert(sizeof phrase / sizeof *phrase == RT_STATUS_COUNT, "a phrase for each status");

@@ -22,6 +22,8 @@ typedef enum {
 	RT_OLD_TOOL, /* ptxas does not know the architecture or the PTX version */
 	RT_TOOL,     /* ptxas could not be run, crashed or wrote no result */
 	RT_TIMEOUT,  /* ptxas took too long and was ended */
+	RT_SHAPE,    /* lengths beyond what kernels take */
+	RT_LAYOUT,   /* a tensor's data or strides cannot be used */
 	RT_QUALITY,  /* compiled, but with spills or serialised matrix instructions */
 	RT_STATUS_COUNT
 } rt_status;

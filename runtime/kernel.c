@@ -49,11 +49,11 @@ static rt_status check_tensor(
 		return rt_error_set(err, RT_ARGUMENT, NULL,
 			"'%s' has no data: a GPU kernel needs every tensor", x->name);
 	if (a->data[t] % x->bytes)
-		return rt_error_set(err, RT_ARGUMENT, NULL,
+		return rt_error_set(err, RT_LAYOUT, NULL,
 			"the data of '%s' is not aligned to its %d-byte elements", x->name,
 			x->bytes);
 	if (last >= 0 && extent(k, a, t, last) > 1 && a->stride[t][last] != 1)
-		return rt_error_set(err, RT_ARGUMENT, NULL,
+		return rt_error_set(err, RT_LAYOUT, NULL,
 			"the last dimension of '%s' has stride %lld, but must be contiguous",
 			x->name, (long long)a->stride[t][last]);
 	return RT_OK;
@@ -100,7 +100,7 @@ static rt_status put_lengths(
 		int32_t v = (int32_t)a->length[l];
 
 		if (a->length[l] < 0 || a->length[l] > RT_KERNEL_MOST)
-			return rt_error_set(err, RT_ARGUMENT, NULL,
+			return rt_error_set(err, RT_SHAPE, NULL,
 				"length %s = %lld is outside what a GPU kernel takes, 0 to %lld",
 				k->length[l], (long long)a->length[l], (long long)RT_KERNEL_MOST);
 		put(p, &v, 4);
@@ -154,11 +154,11 @@ static rt_status find_grid(
 	if (rows == 0 || y == 0)
 		return RT_OK;
 	if (rows > INT32_MAX - k->rows)
-		return rt_error_set(err, RT_ARGUMENT, NULL,
+		return rt_error_set(err, RT_SHAPE, NULL,
 			"%lld rows of one group are more than the %lld that a GPU kernel takes",
 			(long long)rows, (long long)(INT32_MAX - k->rows));
 	if (y > UINT16_MAX)
-		return rt_error_set(err, RT_ARGUMENT, NULL,
+		return rt_error_set(err, RT_SHAPE, NULL,
 			"%lld groups and batches together are more than the %d that a grid takes",
 			(long long)y, UINT16_MAX);
 	grid[0] = (unsigned)((rows + k->rows - 1) / k->rows);

@@ -69,8 +69,9 @@ typedef struct {
 
 /* Size of the parameter block. */
 uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k);
-/* Fills `out`. Errors: ARGUMENT (a last dimension that is not contiguous, a length or param out of
- * range, an output that is missing, a grid too large). */
+/* Fills `out`. Errors: ARGUMENT (a tensor or output is missing, a param is out of range), LAYOUT
+ * (misaligned data, a last dimension that is not contiguous), SHAPE (a length or the grid is too
+ * large). */
 rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *args,
 	rt_kernel_packed *out, rt_error *err);
 /* Packs and starts. Allocates nothing and waits for nothing. Errors: those of rt_kernel_pack and

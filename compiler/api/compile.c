@@ -15,7 +15,11 @@ typedef struct {
 	diags *diags;
 	sema_spec *spec;
 	host_kernel *host;
-	char *report; /* the diagnostics as text */
+	device_kernel *gpu;
+	tkl_context *context;
+	int device;       /* of a GPU target */
+	const arch *arch; /* NULL: no GPU target */
+	char *report;     /* the diagnostics as text */
 } compilation;
 
 /* --- messages --- */
@@ -104,25 +108,54 @@ static tkl_status check_spec(compilation *c, const ast_file *file, const ast_spe
 	return TKL_OK;
 }
 
-/* The inner axis that a schedule for the CPU asks for, NULL: none. */
-static const sema_axis *scheduled_inner(const sema_spec *s)
+/* The inner axis that a schedule for the target asks for, before one for every target; NULL: none. */
+static const sema_axis *scheduled_inner(const sema_spec *s, const char *target)
 {
+	const sema_axis *inner = NULL;
+
 	for (int n = 0; n < s->setting.count; n++) {
 		const sema_setting *set = &s->setting.item[n];
 
-		if (!strcmp(set->key, "inner") && (!set->target || !strcmp(set->target, "cpu")))
+		if (strcmp(set->key, "inner"))
+			continue;
+		if (set->target && !strcmp(set->target, target))
 			return set->axis;
+		if (!set->target)
+			inner = set->axis;
 	}
-	return NULL;
+	return inner;
 }
 
-static tkl_status generate(compilation *c)
+static device_kernel *generate_gpu(
+	compilation *c, const ast_file *file, const ast_spec *ast, const row_form *m)
 {
-	row_form *m = model_choose(c->spec, scheduled_inner(c->spec), c->diags);
+	size_t n = c->options.define_count;
+	sema_define *define = ARENA_ARRAY(c->arena, sema_define, n + 1);
+	device_request r = {.file = file,
+		.ast = ast,
+		.source = c->source,
+		.define = define,
+		.defines = (int)n,
+		.inner = m->inner->name,
+		.form = m,
+		.arch = c->arch};
+	device_times times;
 
-	if (m)
+	for (size_t k = 0; k < n; k++)
+		define[k] = (sema_define){c->options.defines[k].name, c->options.defines[k].value};
+	return device_compile(c->context->system, &r, c->arena, c->diags, &times);
+}
+
+static tkl_status generate(compilation *c, const ast_file *file, const ast_spec *ast)
+{
+	const char *target = c->arch ? c->arch->name : "cpu";
+	row_form *m = model_choose(c->spec, scheduled_inner(c->spec, target), c->diags);
+
+	if (m && c->arch)
+		c->gpu = generate_gpu(c, file, ast, m);
+	else if (m)
 		c->host = host_compile(m, &(host_options){0}, &(host_times){0}, c->diags);
-	if (!c->host)
+	if (!c->host && !c->gpu)
 		return fail_with_diagnostic(c, TKL_ERROR_UNSUPPORTED,
 			diag_error_count(c->diags) ? DIAG_ERROR : DIAG_WARNING);
 	return TKL_OK;
@@ -151,7 +184,7 @@ static tkl_status run_stages(void *user)
 	if (!status)
 		status = check_spec(c, file, spec);
 	if (!status && !is_reference(c))
-		status = generate(c);
+		status = generate(c, file, spec);
 	return status;
 }
 
@@ -166,7 +199,9 @@ static tkl_status make_kernel(compilation *c, tkl_context *context, tkl_kernel *
 	k->arena = c->arena;
 	k->spec = c->spec;
 	k->host = c->host;
-	k->target = is_reference(c) ? "reference" : "cpu";
+	k->gpu = c->gpu;
+	k->device = c->device;
+	k->target = is_reference(c) ? "reference" : c->arch ? c->arch->name : "cpu";
 	k->context = api_context_hold(context);
 	api_describe(k);
 	*kernel = k;
@@ -181,9 +216,11 @@ static tkl_status check_options(const compilation *c)
 		return api_fail(TKL_ERROR_ARGUMENT, "defines is NULL");
 	if ((unsigned)o->diagnostics_format > TKL_DIAGNOSTICS_JSON)
 		return api_fail(TKL_ERROR_ARGUMENT, "diagnostics_format is none of the three");
-	if (o->target && strcmp(o->target, "cpu") && strcmp(o->target, "reference"))
+	if (o->target && strcmp(o->target, "cpu") && strcmp(o->target, "reference") &&
+		!api_is_gpu_target(o->target))
 		return api_fail(TKL_ERROR_ARGUMENT,
-			"unknown target '%s': only 'cpu' and 'reference' exist", o->target);
+			"unknown target '%s': 'cpu', 'reference', 'cuda:0' and 'sm_80' are some",
+			o->target);
 	return TKL_OK;
 }
 
@@ -191,6 +228,12 @@ static tkl_status compile_checked(compilation *c, tkl_context *context, tkl_kern
 {
 	tkl_status status;
 
+	c->context = context;
+	if (c->options.target && api_is_gpu_target(c->options.target)) {
+		status = api_gpu_target(context, c->options.target, &c->device, &c->arch);
+		if (status)
+			return status;
+	}
 	c->arena = arena_create();
 	if (!c->arena)
 		return api_fail(TKL_ERROR_MEMORY, "out of memory");
@@ -200,6 +243,7 @@ static tkl_status compile_checked(compilation *c, tkl_context *context, tkl_kern
 		status = make_kernel(c, context, kernel);
 	if (status) {
 		host_destroy(c->host);
+		device_destroy(c->gpu);
 		arena_destroy(c->arena);
 	}
 	return status;
@@ -234,6 +278,7 @@ void tkl_kernel_destroy(tkl_kernel *kernel)
 	if (!kernel)
 		return;
 	host_destroy(kernel->host);
+	device_destroy(kernel->gpu);
 	arena_destroy(kernel->arena);
 	tkl_context_destroy(kernel->context);
 	free(kernel);

@@ -1,4 +1,4 @@
-/* context: worker threads that kernels share. Counted: the creator and every kernel keep one alive.
+/* context: worker threads and the GPU system that kernels share. Counted: the creator and every kernel keep one alive.
  */
 #include "api/api.h"
 #include <stdlib.h>
@@ -12,6 +12,7 @@ tkl_status tkl_context_create(const tkl_context_options *options, tkl_context **
 {
 	tkl_context_options o;
 	tkl_status status = api_copy_in(&o, options, sizeof o, "tkl_context_options");
+	device_options d;
 	tkl_context *c;
 
 	if (status)
@@ -23,10 +24,18 @@ tkl_status tkl_context_create(const tkl_context_options *options, tkl_context **
 	c = calloc(1, sizeof *c);
 	if (!c)
 		return api_fail(TKL_ERROR_MEMORY, "out of memory");
-	c->pool = rt_pool_create(o.threads);
+	d = (device_options){.cache_directory = o.cache_directory,
+		.no_disk_cache = o.no_disk_cache != 0,
+		.note = o.note,
+		.user = o.note_user};
+	c->system = device_open(&d);
+	c->pool = c->system ? rt_pool_create(o.threads) : NULL;
 	if (!c->pool) {
+		status = api_fail(TKL_ERROR_MEMORY,
+			c->system ? "cannot start %d threads" : "out of memory", o.threads);
+		device_close(c->system);
 		free(c);
-		return api_fail(TKL_ERROR_MEMORY, "cannot start %d threads", o.threads);
+		return status;
 	}
 	atomic_store(&c->users, 1);
 	*context = c;
@@ -43,8 +52,21 @@ void tkl_context_destroy(tkl_context *context)
 {
 	if (!context || atomic_fetch_sub(&context->users, 1) > 1)
 		return;
+	device_close(context->system);
 	rt_pool_destroy(context->pool);
 	free(context);
+}
+
+tkl_status tkl_context_counters(const tkl_context *context, tkl_counters *counters)
+{
+	device_counts n;
+	tkl_counters c;
+
+	if (!context)
+		return api_fail(TKL_ERROR_ARGUMENT, "the context is NULL");
+	n = device_count(context->system);
+	c = (tkl_counters){.compiles = n.compiles, .cache_hits = n.hits, .loads = n.loads};
+	return api_copy_out(counters, &c, sizeof c, "tkl_counters");
 }
 
 int tkl_context_threads(const tkl_context *context)

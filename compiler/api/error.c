@@ -7,6 +7,7 @@
 #include <string.h>
 
 static _Thread_local char last_message[1024];
+static _Thread_local int last_driver;
 
 tkl_status api_fail(tkl_status status, const char *fmt, ...)
 {
@@ -15,7 +16,48 @@ tkl_status api_fail(tkl_status status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(last_message, sizeof last_message, fmt, ap);
 	va_end(ap);
+	last_driver = 0;
 	return status;
+}
+
+static const tkl_status of_runtime[] = {
+	[RT_OK] = TKL_ERROR_INTERNAL,
+	[RT_ARGUMENT] = TKL_ERROR_ARGUMENT,
+	[RT_NO_MEMORY] = TKL_ERROR_MEMORY,
+	[RT_NO_DRIVER] = TKL_ERROR_NO_DEVICE,
+	[RT_OLD_DRIVER] = TKL_ERROR_DRIVER,
+	[RT_NO_DEVICE] = TKL_ERROR_NO_DEVICE,
+	[RT_DEVICE_MEMORY] = TKL_ERROR_MEMORY,
+	[RT_RESOURCES] = TKL_ERROR_UNSUPPORTED,
+	[RT_NO_CODE] = TKL_ERROR_CODE,
+	[RT_REJECTED] = TKL_ERROR_INTERNAL,
+	[RT_CAPTURE] = TKL_ERROR_CAPTURE,
+	[RT_CONTEXT] = TKL_ERROR_DRIVER,
+	[RT_DRIVER] = TKL_ERROR_DRIVER,
+	[RT_NO_TOOL] = TKL_ERROR_INTERNAL,
+	[RT_OLD_TOOL] = TKL_ERROR_INTERNAL,
+	[RT_TOOL] = TKL_ERROR_INTERNAL,
+	[RT_TIMEOUT] = TKL_ERROR_INTERNAL,
+	[RT_SHAPE] = TKL_ERROR_SHAPE,
+	[RT_LAYOUT] = TKL_ERROR_LAYOUT,
+	[RT_QUALITY] = TKL_ERROR_INTERNAL,
+};
+_Static_assert(sizeof of_runtime / sizeof *of_runtime == RT_STATUS_COUNT, "a status for each");
+
+tkl_status api_fail_runtime(rt_error *err, const char *what)
+{
+	bool logged = err->log && *err->log;
+	tkl_status status = api_fail(of_runtime[err->status], "%s: %s%s%s", what, err->message,
+		logged ? "\n" : "", logged ? err->log : "");
+
+	last_driver = (int)err->result;
+	rt_error_clear(err);
+	return status;
+}
+
+int tkl_last_error_driver(void)
+{
+	return last_driver;
 }
 
 const char *tkl_last_error_message(void)
@@ -48,6 +90,14 @@ const char *tkl_status_string(tkl_status status)
 		return "out of memory";
 	case TKL_ERROR_INTERNAL:
 		return "internal error";
+	case TKL_ERROR_NO_DEVICE:
+		return "no usable GPU";
+	case TKL_ERROR_CODE:
+		return "code for another GPU";
+	case TKL_ERROR_CAPTURE:
+		return "load refused during stream capture";
+	case TKL_ERROR_DRIVER:
+		return "CUDA driver error";
 	}
 	return "unknown status";
 }

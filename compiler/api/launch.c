@@ -1,6 +1,8 @@
-/* launch: the arguments of a launch, checked, handed to the CPU backend or the reference. */
+/* launch: the arguments of a launch, checked, handed to the CPU backend, a GPU or the reference. */
 #include "api/api.h"
 #include <string.h>
+
+enum { LAUNCH_MEMORY = 6 << 10 }; /* for most specs a launch allocates nothing */
 
 typedef struct {
 	const tkl_kernel *kernel;
@@ -92,7 +94,7 @@ static tkl_status check_counts(const launch *l)
 		return api_fail(TKL_ERROR_ARGUMENT, "params is NULL");
 	if (a->length_count && !a->lengths)
 		return api_fail(TKL_ERROR_ARGUMENT, "lengths is NULL");
-	if (a->stream)
+	if (a->stream && !l->kernel->gpu)
 		return api_fail(TKL_ERROR_ARGUMENT, "stream must be NULL on the CPU");
 	return TKL_OK;
 }
@@ -110,12 +112,15 @@ static tkl_status run_launch(void *user)
 		status = api_check_operands(l->kernel, &l->args, l->arena, &operands);
 	if (status)
 		return status;
+	if (l->kernel->gpu)
+		return api_gpu_launch(l->kernel, &operands, values.i, values.f, l->args.stream);
 	return l->kernel->host ? run_host(l, &operands, &values)
 			       : run_reference(l, &operands, &values);
 }
 
 tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args)
 {
+	_Alignas(max_align_t) unsigned char memory[LAUNCH_MEMORY];
 	launch l = {.kernel = kernel};
 	tkl_status status;
 
@@ -124,7 +129,7 @@ tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args)
 	status = api_copy_in(&l.args, args, sizeof l.args, "tkl_launch_args");
 	if (status)
 		return status;
-	l.arena = arena_create();
+	l.arena = arena_create_in(memory, sizeof memory);
 	if (!l.arena)
 		return api_fail(TKL_ERROR_MEMORY, "out of memory");
 	status = api_guard(run_launch, &l);

@@ -46,7 +46,7 @@ static tkl_status check_dtype(check *c, const sema_tensor *t, const DLTensor *x)
 	c->out->dtype[t->id] = t->dtype;
 	if (same_dtype(x->dtype, api_dtype(t->dtype)))
 		return TKL_OK;
-	for (int w = 0; w < 2 && !c->kernel->host && t->dtype != DTYPE_I32; w++)
+	for (int w = 0; w < 2 && !c->kernel->host && !c->kernel->gpu && t->dtype != DTYPE_I32; w++)
 		if (same_dtype(x->dtype, api_dtype(wide[w]))) {
 			c->out->dtype[t->id] = wide[w];
 			return TKL_OK;
@@ -55,8 +55,28 @@ static tkl_status check_dtype(check *c, const sema_tensor *t, const DLTensor *x)
 		dtype_text(c, x->dtype), sema_dtype_name(t->dtype));
 }
 
-static tkl_status check_device(const sema_tensor *t, const DLTensor *x)
+/* The first tensor on a GPU decides the device, unless the kernel was compiled for one. */
+static tkl_status check_gpu(check *c, const sema_tensor *t, const DLTensor *x)
 {
+	int type = (int)x->device.device_type, device = c->out->device;
+
+	if (type == kDLCUDAHost || type == kDLCUDAManaged)
+		return TKL_OK;
+	if (type != kDLCUDA)
+		return api_fail(TKL_ERROR_DEVICE,
+			"'%s' lies on device type %d, but the kernel runs on a GPU", t->name, type);
+	if (device == RT_CURRENT)
+		c->out->device = device = x->device.device_id;
+	if (x->device.device_id == device)
+		return TKL_OK;
+	return api_fail(TKL_ERROR_DEVICE, "'%s' lies on GPU %d, but the kernel runs on GPU %d",
+		t->name, x->device.device_id, device);
+}
+
+static tkl_status check_device(check *c, const sema_tensor *t, const DLTensor *x)
+{
+	if (c->kernel->gpu)
+		return check_gpu(c, t, x);
 	switch ((int)x->device.device_type) {
 	case kDLCPU:
 	case kDLCUDAHost:
@@ -145,6 +165,10 @@ static tkl_status check_layout(check *c, const sema_tensor *t, const DLTensor *x
 		return api_fail(TKL_ERROR_LAYOUT, "the data of '%s' is NULL", t->name);
 	if (!lay_out(x, item, stride))
 		return api_fail(TKL_ERROR_LAYOUT, "'%s' is too large to address", t->name);
+	if (c->kernel->gpu && x->ndim > 0 && x->shape[x->ndim - 1] > 1 && stride[x->ndim - 1] != 1)
+		return api_fail(TKL_ERROR_LAYOUT,
+			"the last dimension of '%s' has stride %lld, but a GPU kernel needs 1",
+			t->name, (long long)stride[x->ndim - 1]);
 	c->out->data[t->id] = (char *)x->data + x->byte_offset;
 	if ((uintptr_t)c->out->data[t->id] % (uintptr_t)item)
 		return api_fail(TKL_ERROR_LAYOUT,
@@ -158,13 +182,17 @@ static tkl_status check_tensor(check *c, int t)
 	const DLTensor *x = c->args->tensors[t];
 	tkl_status status;
 
+	if (!x && tensor->output && c->kernel->gpu)
+		return api_fail(TKL_ERROR_ARGUMENT,
+			"output '%s' is NULL, but a GPU kernel computes every output",
+			tensor->name);
 	if (!x && tensor->output)
 		return TKL_OK;
 	if (!x)
 		return api_fail(TKL_ERROR_ARGUMENT, "input '%s' is NULL", tensor->name);
 	status = check_dtype(c, tensor, x);
 	if (!status)
-		status = check_device(tensor, x);
+		status = check_device(c, tensor, x);
 	if (!status)
 		status = check_shape(c, tensor, x);
 	if (!status)
@@ -287,6 +315,7 @@ tkl_status api_check_operands(
 	check c = {.kernel = k, .spec = s, .args = args, .arena = a, .out = out};
 	tkl_status status = TKL_OK;
 
+	out->device = k->device;
 	out->data = ARENA_ARRAY(a, void *, s->tensor.count);
 	out->dtype = ARENA_ARRAY(a, sema_dtype, s->tensor.count);
 	out->stride = ARENA_ARRAY(a, const int64_t *, s->tensor.count);

@@ -51,7 +51,9 @@ device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const ar
 
 cli_status gpu_failed(const options *o, const char *what, rt_error *err)
 {
-	cli_status status = err->status == RT_ARGUMENT ? CLI_INPUT : CLI_ENVIRONMENT;
+	bool input =
+		err->status == RT_ARGUMENT || err->status == RT_SHAPE || err->status == RT_LAYOUT;
+	cli_status status = input ? CLI_INPUT : CLI_ENVIRONMENT;
 
 	message_error(o, "%s: %s", what, err->message);
 	if (err->log && *err->log)

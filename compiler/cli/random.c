@@ -71,8 +71,8 @@ static void exact_turn(double u, double *cosine, double *sine)
 	*sine = quadrant == 0 ? s : quadrant == 1 ? c : quadrant == 2 ? -s : -c;
 }
 
-void random_normal(uint64_t seed, const char *name, sema_dtype t, void *data, int64_t begin,
-	int64_t end)
+void random_normal(
+	uint64_t seed, const char *name, sema_dtype t, void *data, int64_t begin, int64_t end)
 {
 	uint64_t stream = name_stream(name);
 	for (int64_t i = begin; i < end; i += 4) {

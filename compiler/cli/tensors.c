@@ -218,7 +218,8 @@ static void random_parts(void *user, int64_t begin, int64_t end, int worker)
 	int64_t last = end * RANDOM_PART < w->t->count ? end * RANDOM_PART : w->t->count;
 
 	(void)worker;
-	random_normal(w->seed, w->t->decl->name, w->t->dtype, w->t->data, begin * RANDOM_PART, last);
+	random_normal(
+		w->seed, w->t->decl->name, w->t->dtype, w->t->data, begin * RANDOM_PART, last);
 }
 
 /* Large tensors by several threads, where these can be had. */

@@ -6,6 +6,7 @@
 #include "support/diag.h"
 #include "support/text.h"
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct arena {
 	chunk *head; /* the chunk that is being filled; full ones follow */
 	size_t total;
 	size_t next_size;
+	chunk *lent; /* in the caller's memory, as the arena itself then is; NULL: neither */
 };
 
 static chunk *chunk_create(size_t size)
@@ -62,8 +64,25 @@ arena *arena_create(void)
 	return a;
 }
 
+arena *arena_create_in(void *buffer, size_t size)
+{
+	size_t align = alignof(max_align_t);
+	size_t head = (sizeof(arena) + align - 1) / align * align;
+	arena *a = buffer;
+
+	if (size < head + sizeof(chunk))
+		return arena_create();
+	memset(buffer, 0, size);
+	a->next_size = CHUNK_FIRST;
+	a->lent = a->head = (chunk *)((char *)buffer + head);
+	a->head->size = (size - head - sizeof(chunk)) / align * align;
+	arena_poison(a->head->data, a->head->size);
+	return a;
+}
+
 void arena_destroy(arena *a)
 {
+	bool lent = a && a->lent;
 	chunk *c, *next;
 
 	if (!a)
@@ -71,9 +90,11 @@ void arena_destroy(arena *a)
 	for (c = a->head; c; c = next) {
 		next = c->next;
 		arena_unpoison(c->data, c->size);
-		free(c);
+		if (c != a->lent)
+			free(c);
 	}
-	free(a);
+	if (!lent)
+		free(a);
 }
 
 /* Makes room for `need` bytes. A block that would waste most of a chunk gets one of its own, behind

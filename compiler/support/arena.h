@@ -8,6 +8,10 @@ typedef struct arena arena;
 
 /* A new, empty arena; NULL when out of memory. */
 arena *arena_create(void);
+/* The same, with the caller's memory for its first blocks: a few small ones then allocate nothing.
+ * `buffer` is aligned for any type, is zeroed here, and belongs to the arena until it is destroyed.
+ */
+arena *arena_create_in(void *buffer, size_t size);
 /* Frees the arena and everything allocated from it; NULL is ignored. */
 void arena_destroy(arena *a);
 /* `size` zeroed bytes aligned for any type. On exhaustion calls ice(), never returns NULL. */

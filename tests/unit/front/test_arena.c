@@ -77,6 +77,35 @@ static void pushed_items_survive_growth(void **state)
 	arena_destroy(NULL);
 }
 
+static void a_lent_buffer_is_used_first_and_outlives_the_arena(void **state)
+{
+	_Alignas(max_align_t) unsigned char buffer[1024];
+	arena *a;
+	char *small, *large;
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		memset(buffer, 0xaa, sizeof buffer);
+		a = arena_create_in(buffer, sizeof buffer);
+		small = arena_alloc(a, 100);
+		large = arena_alloc(a, 4000);
+		assert_true((unsigned char *)small > buffer);
+		assert_true((unsigned char *)small + 100 <= buffer + sizeof buffer);
+		assert_true((unsigned char *)large < buffer ||
+			    (unsigned char *)large >= buffer + sizeof buffer);
+		for (int i = 0; i < 100; i++)
+			assert_int_equal(small[i], 0);
+		memset(small, 1, 100);
+		memset(large, 1, 4000);
+		assert_non_null(arena_strdup(a, "more"));
+		arena_destroy(a);
+		memset(buffer, 0, sizeof buffer);
+	}
+	a = arena_create_in(buffer, 8);
+	assert_non_null(arena_alloc(a, 10));
+	arena_destroy(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -84,6 +113,7 @@ int main(void)
 		cmocka_unit_test(large_blocks_do_not_waste_the_chunk),
 		cmocka_unit_test(strings_are_copied),
 		cmocka_unit_test(pushed_items_survive_growth),
+		cmocka_unit_test(a_lent_buffer_is_used_first_and_outlives_the_arena),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
