@@ -136,7 +136,7 @@ void cuda_comment(cuda_cx *cx, const char *s);
  * long. */
 void cuda_line_with(cuda_cx *cx, const char *code, const char *comment);
 
-/* --- cuda_value.c --- */
+/* --- cuda_local.c --- */
 /* Begins a statement: forgets locals; leaves mean elements of `place`. */
 void cuda_values_begin(cuda_cx *cx, cuda_place place);
 /* Counts the uses below one of the statement's values; all of them before any is printed. */
@@ -146,6 +146,12 @@ bool cuda_values_need_locals(cuda_cx *cx, const tile_expr *x);
 bool cuda_values_need_lines(cuda_cx *cx, const tile_expr *x);
 /* Writes the declarations of locals that x needs and that were not written yet. */
 void cuda_values_lines(cuda_cx *cx, const tile_expr *x);
+/* The local that holds x; NULL: x is printed in place. */
+const char *cuda_local_of(cuda_cx *cx, const tile_expr *x);
+
+/* --- cuda_value.c --- */
+/* What a local is called that holds the result of an operation. */
+const char *cuda_noun(tile_expr_op op);
 /* Appends x where operators of at least `level` bind without parentheses. */
 enum {
 	LEVEL_ANY,

@@ -4,7 +4,10 @@
  *   cuda_block.c   statements in order, flow, comments; one function per statement operation
  *   cuda_map.c     statements over the elements of a register tile
  *   cuda_shared.c  statements over shared memory, and the tensor cores
- *   cuda_value.c   values: one function per operation, common subexpressions
+ *   cuda_value.c   values: one function per kind of operation
+ *   cuda_local.c   values that occur more than once, by name
+ *   cuda_pair.c    16-bit values, two in a register
+ *   cuda_place.c   register tiles as arrays, loops over their elements
  *   cuda_index.c   closed forms of layout.c's arithmetic
  *   cuda_facts.c   what a statement has to know of the rest of the program
  *   cuda_name.c    C++ names
