@@ -10,9 +10,13 @@ _trikl() {
 		return
 	fi
 	case $prev in
-	--device) mapfile -t COMPREPLY < <(compgen -W "auto cpu reference" -- "$cur") ;;
-	--emit) mapfile -t COMPREPLY < <(compgen -W "ast model llvm object" -- "$cur") ;;
-	--target) mapfile -t COMPREPLY < <(compgen -W "cpu" -- "$cur") ;;
+	--device) mapfile -t COMPREPLY < <(compgen -W "auto cpu cuda:0 reference sim" -- "$cur") ;;
+	--emit) mapfile -t COMPREPLY < <(compgen -W "ast model llvm object header plan tile ptx cubin cuda" -- "$cur") ;;
+	--target | --targets)
+		local targets
+		targets=$("$program" targets 2>/dev/null | sed -n 's/^\(cpu\|sm_[0-9a-z]*\) .*/\1/p')
+		mapfile -t COMPREPLY < <(compgen -W "native $targets" -- "$cur")
+		;;
 	cache) mapfile -t COMPREPLY < <(compgen -W "stats list verify clear path" -- "$cur") ;;
 	--svg | -o) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	*)
