@@ -21,6 +21,7 @@ import time
 
 import numpy as np
 import torch
+import torch._dynamo
 import torch.nn.functional as F
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
@@ -162,6 +163,7 @@ def softcap_eager(n):
 
 def competitors(spec, lengths, p, dtype):
     """(name, function of no argument) for each way that PyTorch has."""
+    torch._dynamo.reset()  # else the eighth FlexAttention of a process runs uncompiled
     n, h, g, b = lengths["N"], lengths["H"], lengths.get("G", lengths["H"]), lengths["B"]
     torch.manual_seed(0)
     make = lambda heads: torch.randn(b, heads, n, p["D"]).to(dtype)
