@@ -64,7 +64,7 @@ target_link_libraries(shared PRIVATE Trikl::trikl m)
 add_executable(static embed.c)
 target_link_libraries(static PRIVATE Trikl::trikl_static m)
 CMAKE
-cmake -S project -B made -DCMAKE_PREFIX_PATH="$TMP/moved" >>log
+cmake -G Ninja -S project -B made -DCMAKE_PREFIX_PATH="$TMP/moved" >>log
 cmake --build made >>log
 made/shared >out
 holds out "checksum"
