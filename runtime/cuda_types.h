@@ -15,6 +15,7 @@ typedef struct CUlib_st *cu_library;
 typedef struct CUkern_st *cu_kernel;
 typedef struct CUstream_st *cu_stream;
 typedef struct CUevent_st *cu_event;
+typedef struct CUlinkState_st *cu_link;
 
 typedef struct {
 	char bytes[16];
@@ -55,6 +56,7 @@ typedef struct {
 	CU_CONST(CU_JIT_ERROR, 5, CU_JIT_ERROR_LOG_BUFFER)                                         \
 	CU_CONST(CU_JIT_ERROR_SIZE, 6, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)                         \
 	CU_CONST(CU_JIT_VERBOSE, 12, CU_JIT_LOG_VERBOSE)                                           \
+	CU_CONST(CU_INPUT_PTX, 1, CU_JIT_INPUT_PTX)                                                \
 	CU_CONST(CU_FUNC_MAX_THREADS, 0, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)                  \
 	CU_CONST(CU_FUNC_SHARED, 1, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)                           \
 	CU_CONST(CU_FUNC_LOCAL, 3, CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)                             \

@@ -138,7 +138,8 @@ static device_kernel *generate_gpu(
 		.defines = (int)n,
 		.inner = m->inner->name,
 		.form = m,
-		.arch = c->arch};
+		.arch = c->arch,
+		.device = c->device};
 	device_times times;
 
 	for (size_t k = 0; k < n; k++)

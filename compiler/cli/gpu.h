@@ -17,7 +17,7 @@ device_system *gpu_system(const options *o);
  * which was reported as a warning. */
 cli_status gpu_form(unit *u, sema_spec *s, const char *target, const row_form **form, double *ms);
 /* What the cache looks the kernel up by. */
-device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const arch *a);
+device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const arch *a, int device);
 /* One line about a failure of the runtime, the compiler's log after it; the exit code. */
 cli_status gpu_failed(const options *o, const char *what, rt_error *err);
 

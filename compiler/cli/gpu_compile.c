@@ -33,7 +33,7 @@ cli_status gpu_form(unit *u, sema_spec *s, const char *name, const row_form **fo
 	return unit_flush(u);
 }
 
-device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const arch *a)
+device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const arch *a, int device)
 {
 	const ast_spec *ast = unit_spec(u, s);
 	sema_define *define;
@@ -46,7 +46,8 @@ device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const ar
 		.defines = n,
 		.inner = form->inner->name,
 		.form = form,
-		.arch = a};
+		.arch = a,
+		.device = device};
 }
 
 cli_status gpu_failed(const options *o, const char *what, rt_error *err)

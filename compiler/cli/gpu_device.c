@@ -58,7 +58,7 @@ static device_kernel *adopt(gpu_engine *g, unit *u, const device_request *r)
 static cli_status compile(
 	gpu_engine *g, unit *u, sema_spec *s, const row_form *form, bool forgiving)
 {
-	device_request r = gpu_request(u, s, form, g->arch);
+	device_request r = gpu_request(u, s, form, g->arch, g->device);
 	diags *own = diags_create(u->arena, u->src), *shared = u->diags;
 	cli_status status = CLI_OK;
 

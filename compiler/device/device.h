@@ -5,7 +5,8 @@
  *   signature.c  what a launch must know of a spec and its plan
  *   key.c        what a kernel's code depends on
  *   system.c     the driver, ptxas and the disk cache: opened when first needed, shared
- *   kernel.c     code from the cache or from the stages; loaded and launched
+ *   code.c       a request's code: from the cache, else from the stages and an assembler
+ *   kernel.c     code loaded and launched
  *
  * Threads: a device_system and a device_kernel may be used by any number of threads at once; a
  * kernel must be destroyed before its system. Each compilation has its own arena. */
@@ -93,6 +94,9 @@ typedef struct {
 	const char *inner; /* the inner axis that was asked for, or NULL */
 	const row_form *form;
 	const arch *arch;
+	/* The GPU that it is for: machine code is made and kept, by ptxas where that is installed,
+	 * else by the driver. RT_CURRENT: any; then the code is PTX. */
+	int device;
 } device_request;
 
 typedef struct device_kernel device_kernel;
@@ -118,7 +122,7 @@ rt_status device_inspect(device_kernel *k, int device, rt_module_info *info, rt_
 
 /* --- key.c --- */
 
-/* Of the PTX, and of a cubin by this assembler when `assembler` is not NULL. */
-rt_cache_key device_key(const device_request *r, const char *assembler);
+/* Of the PTX, and of a cubin by this assembler for this machine when `assembler` is not NULL. */
+rt_cache_key device_key(const device_request *r, const char *assembler, const arch *machine);
 /* Digest of the compiler's sources, and "19.1.7". */
 const char *device_build_id(void);

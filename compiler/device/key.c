@@ -58,7 +58,7 @@ static void put_defines(rt_cache_digest *d, const device_request *r)
 	}
 }
 
-rt_cache_key device_key(const device_request *r, const char *assembler)
+rt_cache_key device_key(const device_request *r, const char *assembler, const arch *machine)
 {
 	rt_cache_digest d;
 	text spec = {0};
@@ -72,8 +72,10 @@ rt_cache_key device_key(const device_request *r, const char *assembler)
 	put_defines(&d, r);
 	rt_cache_key_text(&d, "inner", r->inner ? r->inner : "");
 	rt_cache_key_text(&d, "target", r->arch->name);
-	if (assembler)
+	if (assembler) {
 		rt_cache_key_text(&d, "assembler", assembler);
+		rt_cache_key_text(&d, "machine", machine->name);
+	}
 	text_free(&spec);
 	return rt_cache_key_end(&d);
 }

@@ -1,7 +1,12 @@
-/* system.h: the inside of a device_system, shared by system.c and kernel.c. */
+/* system.h: the inside of a device_system, shared by system.c, code.c and kernel.c. */
 #pragma once
 #include "device/device.h"
 #include <pthread.h>
+
+/* A kernel that owns the blob, whose code is for `a`; NULL: out of memory. (kernel.c) */
+device_kernel *device_wrap(device_system *s, rt_blob *blob, const arch *a);
+/* The code behind an artifact's signature. (code.c) */
+const char *device_artifact_code(rt_blob *b, size_t *size);
 
 struct device_system {
 	pthread_mutex_t lock; /* guards opening */

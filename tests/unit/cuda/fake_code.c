@@ -105,6 +105,77 @@ static cu_function new_function(cu_context context)
 	return f;
 }
 
+/* --- linking: PTX becomes a cubin for the context's device --- */
+
+struct CUlinkState_st {
+	cu_context context;
+	char *image, *cubin;
+	unsigned options, *option;
+	void **value;
+};
+
+cu_result cuLinkCreate_v2(unsigned options, unsigned *option, void **value, cu_link *link)
+{
+	cu_result r = fake_enter(FAKE_cuLinkCreate);
+	cu_context c = fake_current();
+
+	if (!r && (!c || !c->alive))
+		r = CU_INVALID_CONTEXT;
+	if (r)
+		return r;
+	*link = calloc(1, sizeof **link);
+	**link = (struct CUlinkState_st){
+		.context = c, .options = options, .option = option, .value = value};
+	fake_get()->live_libraries++;
+	return 0;
+}
+
+cu_result cuLinkAddData_v2(cu_link link, unsigned type, void *data, size_t size, const char *name,
+	unsigned options, unsigned *option, void **value)
+{
+	cu_result r = fake_enter(FAKE_cuLinkAddData);
+
+	(void)name;
+	(void)options;
+	(void)option;
+	(void)value;
+	if (type != CU_INPUT_PTX || size == 0 || ((const char *)data)[size - 1])
+		fake_violation();
+	if (!r)
+		r = compile(data, link->context->device, link->options, link->option, link->value);
+	if (!r)
+		link->image = strdup(data);
+	return r;
+}
+
+cu_result cuLinkComplete(cu_link link, void **cubin, size_t *size)
+{
+	cu_result r = fake_enter(FAKE_cuLinkComplete);
+	const char *entry = link->image ? strstr(link->image, ".entry ") : NULL;
+	int length = entry ? (int)strcspn(entry + 7, "(") : 0;
+
+	if (r || !entry)
+		return r ? r : 1;
+	link->cubin = malloc(64 + (size_t)length);
+	*size = (size_t)sprintf(link->cubin, "\177ELF sm_%d0 %.*s",
+		fake_get()->major[link->context->device], length, entry + 7);
+	*cubin = link->cubin;
+	return 0;
+}
+
+cu_result cuLinkDestroy(cu_link link)
+{
+	cu_result r = fake_enter(FAKE_cuLinkDestroy);
+
+	fake_get()->live_libraries--;
+	free(link->image);
+	free(link->cubin);
+	free(link);
+	return r;
+}
+
+/* --- modules --- */
+
 cu_result cuModuleLoadDataEx(
 	cu_module *module, const void *image, unsigned options, unsigned *option, void **value)
 {
