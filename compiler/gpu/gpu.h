@@ -5,7 +5,8 @@
  *   window.c     rows of a block, their windows, the block's union of them
  *   operand.c    shared tiles of keys and values, register tiles of A and Gv
  *   score.c      f, window and mask; running maximum and sum; rescaling
- *   lower.c      the loop nest and the epilogue: plan -> tile program
+ *   lower.c      the loop nest: plan -> tile program
+ *   epilogue.c   sums -> outputs
  *
  * The program (all families):
  *   rows of a block = consecutive numbers of (query position, head of the group), heads fastest

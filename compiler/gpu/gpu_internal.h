@@ -53,6 +53,12 @@ X gpu_value(gpu_cx *g, gpu_env *e, const expr *x); /* i32, i64, f32 or b1 */
 X gpu_float(gpu_cx *g, gpu_env *e, const expr *x); /* f32 */
 X gpu_offset(gpu_cx *g, const sema_tensor *t,
 	X *sub); /* i64 elements from subscripts; NULL ones are left out */
+/* --- lower.c --- */
+void gpu_declare_arguments(gpu_cx *g);
+/* How many blocks: rows along x, batch entries and key heads along y. */
+const char *gpu_grid(const gpu_cx *g);
+/* --- epilogue.c --- */
+void gpu_epilogue(gpu_cx *g); /* results of O, l and m to the outputs */
 /* --- window.c --- */
 void gpu_block_rows(gpu_cx *g);
 void gpu_windows(gpu_cx *g);

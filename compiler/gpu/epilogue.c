@@ -1,0 +1,146 @@
+/* epilogue.c: from sums to outputs.
+ * in:  O, l and m of every row after the loops
+ * out: O / l (0 for an empty row), R, residuals, stores; lse */
+#include "gpu/gpu_internal.h"
+#include <math.h>
+
+static X i32(gpu_cx *g, int64_t v)
+{
+	return tx_i32(g->p, v);
+}
+
+static X op2(gpu_cx *g, tile_expr_op op, X a, X b)
+{
+	return tx_2(g->p, op, a, b);
+}
+
+static void result_env(gpu_cx *g, gpu_env *e)
+{
+	gpu_env_init(g, e);
+	if (g->s->query)
+		e->coord[g->s->query->id] = tx_frag(g->p, g->row_i);
+	if (g->m->head)
+		e->coord[g->m->head->id] = tx_frag(g->p, g->row_h);
+}
+
+/* The sink is one more logit. Leaves 1 / l, or 0 for an empty row, in `inverse`. */
+static void normalise(gpu_cx *g, tile_frag *inverse)
+{
+	loc at = g->s->at;
+	X one = tx_f32(g->p, 1), zero = tx_f32(g->p, 0), l = tx_frag(g->p, g->l_sum);
+
+	if (!g->m->normalised) {
+		tile_map(g->p, at, tile_whole(inverse), tx_f32(g->p, gpu_score_scale(g->m)));
+		return;
+	}
+	tile_quad(g->p, at, g->l_sum, WORD_SUM);
+	tile_map(g->p, at, tile_whole(inverse), one);
+	if (g->m->sink) {
+		tile_frag *z =
+			tile_register(g->p, at, "sink", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+		tile_frag *top =
+			tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+		X m = tx_frag(g->p, g->m_max), t = tx_frag(g->p, top);
+		gpu_env e;
+
+		result_env(g, &e);
+		tile_map(g->p, g->m->sink->at, tile_whole(z),
+			op2(g, TX_MUL, gpu_float(g, &e, g->m->sink),
+				tx_f32(g->p, 1.44269504088896340736)));
+		tile_map(g->p, at, tile_whole(top), op2(g, TX_MAX, m, tx_frag(g->p, z)));
+		tile_map(g->p, at, tile_whole(inverse),
+			tx_3(g->p, TX_SELECT, op2(g, TX_EQ, m, tx_f32(g->p, -INFINITY)), zero,
+				tx_1(g->p, TX_EX2, op2(g, TX_SUB, m, t))));
+		tile_map(g->p, at, tile_whole(g->l_sum),
+			op2(g, TX_ADD, op2(g, TX_MUL, l, tx_frag(g->p, inverse)),
+				tx_3(g->p, TX_SELECT,
+					op2(g, TX_EQ, tx_frag(g->p, z), tx_f32(g->p, -INFINITY)),
+					zero,
+					tx_1(g->p, TX_EX2, op2(g, TX_SUB, tx_frag(g->p, z), t)))));
+		tile_map(g->p, at, tile_whole(g->m_max), t);
+	}
+	tile_map(g->p, at, tile_whole(inverse),
+		tx_3(g->p, TX_SELECT, op2(g, TX_EQ, l, zero), zero,
+			op2(g, TX_DIV, tx_frag(g->p, inverse), l)));
+}
+
+static X row_stored(gpu_cx *g)
+{
+	return op2(g, TX_LT, op2(g, TX_ADD, g->row0, tx_leaf(g->p, TX_ROW)), g->rows_total);
+}
+
+/* Offset of an output element; the feature dimension takes `feature`. */
+static X output_offset(gpu_cx *g, gpu_env *e, const sema_tensor *t, X feature)
+{
+	X sub[SEMA_MAX_RANK];
+
+	for (int d = 0; d < t->rank; d++) {
+		const sema_axis *a = t->dim[d].axis;
+
+		sub[d] = a && a->kind != AXIS_FEATURE ? e->coord[a->id] : feature;
+	}
+	return gpu_offset(g, t, sub);
+}
+
+static X finish(gpu_cx *g, gpu_env *e, const model_output *o, X v)
+{
+	if (o->row)
+		v = op2(g, TX_MUL, v, gpu_float(g, e, o->row));
+	if (o->plus)
+		v = op2(g, TX_ADD, v, gpu_float(g, e, o->plus));
+	return v;
+}
+
+static void store_sum(gpu_cx *g, int i, tile_frag *inverse)
+{
+	const model_output *o = &g->m->output[i];
+	int from = g->plan->e_offset[i], extent = g->plan->e_extent[i],
+	    cols = (extent + 15) / 16 * 16;
+	X e = op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from)), v, pred, feature;
+	gpu_env env;
+
+	result_env(g, &env);
+	feature = cols == extent ? e : op2(g, TX_MIN, e, i32(g, extent - 1));
+	if (o->e)
+		env.coord[o->e->id] = feature;
+	v = op2(g, TX_MUL, tx_frag(g->p, g->out), tx_frag(g->p, inverse));
+	v = finish(g, &env, o, v);
+	pred = row_stored(g);
+	if (cols != extent)
+		pred = op2(g, TX_AND, pred, op2(g, TX_LT, e, i32(g, extent)));
+	tile_store(g->p, o->tensor->at, g->tensor[o->tensor->id],
+		tile_columns(g->out, i32(g, from), cols),
+		output_offset(g, &env, o->tensor, o->e ? feature : NULL), v, pred);
+}
+
+static void store_lse(gpu_cx *g, int i)
+{
+	const model_output *o = &g->m->output[i];
+	X l = tx_frag(g->p, g->l_sum), v, pred;
+	gpu_env env;
+
+	result_env(g, &env);
+	v = op2(g, TX_MUL, op2(g, TX_ADD, tx_frag(g->p, g->m_max), tx_1(g->p, TX_LG2, l)),
+		tx_f32(g->p, 0.69314718055994530942));
+	v = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, l, tx_f32(g->p, 0)), tx_f32(g->p, -INFINITY), v);
+	pred = op2(g, TX_AND, row_stored(g),
+		op2(g, TX_EQ, op2(g, TX_MOD, tx_leaf(g->p, TX_LANE), i32(g, 4)), i32(g, 0)));
+	tile_store(g->p, o->tensor->at, g->tensor[o->tensor->id], tile_whole(g->l_sum),
+		output_offset(g, &env, o->tensor, NULL), finish(g, &env, o, v), pred);
+}
+
+void gpu_epilogue(gpu_cx *g)
+{
+	tile_frag *inverse =
+		tile_register(g->p, g->s->at, "inverse", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+
+	/* again: held in registers through the loops they would push out accumulators */
+	gpu_row_positions(g);
+	gpu_row_heads(g);
+	normalise(g, inverse);
+	for (int i = 0; i < g->m->outputs; i++)
+		if (g->m->output[i].kind == OUTPUT_SUM)
+			store_sum(g, i, inverse);
+		else
+			store_lse(g, i);
+}
