@@ -84,9 +84,9 @@ static bool same_walk(const cuda_cx *cx, const tile_slice *a, const tile_slice *
 	const tile_frag *f = a->frag, *g = b->frag;
 
 	return f->layout == g->layout && f->rows == g->rows && f->cols == g->cols &&
-	       tile_cell_of(f).cols == tile_cell_of(g).cols &&
-	       (f->layout != LAYOUT_COLV || f->of == g->of) && a->rows == b->rows &&
-	       a->cols == b->cols && cuda_same(cx, a->first) == cuda_same(cx, b->first) &&
+	       tile_cell_of(f).cols == tile_cell_of(g).cols && f->of == g->of &&
+	       a->rows == b->rows && a->cols == b->cols &&
+	       cuda_same(cx, a->first) == cuda_same(cx, b->first) &&
 	       cuda_same(cx, a->first_row) == cuda_same(cx, b->first_row);
 }
 

@@ -160,9 +160,23 @@ static tile_frag *frag(tile_program *p, loc at, const char *name, tile_frag valu
 tile_frag *tile_register(tile_program *p, loc at, const char *name, tile_layout l, tile_type type,
 	int rows, int cols)
 {
+	bool operand = l == LAYOUT_OPA || l == LAYOUT_OPB;
+
 	return frag(p, at, name,
-		(tile_frag){
-			.layout = l, .of = LAYOUT_ACC, .type = type, .rows = rows, .cols = cols});
+		(tile_frag){.layout = l,
+			.of = operand ? LAYOUT_OPA : LAYOUT_ACC,
+			.type = type,
+			.rows = rows,
+			.cols = cols});
+}
+
+tile_frag *tile_register_over_acc(tile_program *p, loc at, const char *name, tile_layout l,
+	tile_type type, int rows, int cols)
+{
+	tile_frag *f = tile_register(p, at, name, l, type, rows, cols);
+
+	f->of = LAYOUT_ACC;
+	return f;
 }
 
 tile_frag *tile_columnv(

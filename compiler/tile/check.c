@@ -126,6 +126,10 @@ bool tile_check_frag(const tile_program *p, const tile_frag *f, text *why)
 
 	if (f->layout == LAYOUT_COLV && f->of != LAYOUT_ACC && f->of != LAYOUT_OPA)
 		return no(why, "'%s': a colv is over acc or opa", f->name);
+	if ((f->layout == LAYOUT_OPA || f->layout == LAYOUT_OPB) && f->of == LAYOUT_ACC &&
+		tile_type_bytes(f->type) == 2)
+		return no(why, "'%s': %s already has the columns of acc", f->name,
+			tile_type_name(f->type));
 	if (!strchr(layout_types(f->layout, f->of), type_letter(f->type)))
 		return no(why, "'%s': %s does not hold %s", f->name, tile_layout_name(f->layout),
 			tile_type_name(f->type));
@@ -341,6 +345,9 @@ static bool check_load(const tile_stmt *s, text *why)
 			tile_type_name(r->buffer->type));
 	if (s->op == TILE_LDSMT && tile_type_bytes(r->buffer->type) != 2)
 		return no(why, "ldsm.trans moves elements of 16 bits only");
+	if (s->op == TILE_LDSM && f->frag->of == LAYOUT_ACC)
+		return no(why, "'%s' is over acc: ldsm loads the hardware's order, lds any",
+			f->frag->name);
 	if (r->rows != rows || r->cols != cols)
 		return no(why, "a region of %d x %d where '%s' takes %d x %d", r->rows, r->cols,
 			f->frag->name, rows, cols);
@@ -359,6 +366,10 @@ static bool check_mma(const tile_stmt *s, text *why)
 	if (a->frag->type != b->frag->type)
 		return no(why, "mma of %s and %s", tile_type_name(a->frag->type),
 			tile_type_name(b->frag->type));
+	if (a->frag->of != b->frag->of)
+		return no(why, "mma of '%s' over %s and '%s' over %s", a->frag->name,
+			tile_layout_name(a->frag->of), b->frag->name,
+			tile_layout_name(b->frag->of));
 	if (a->frag->type == TILE_F32)
 		return no(why, "mma of f32: operands are bf16, f16 or tf32");
 	if (acc->rows != a->rows || acc->cols != b->cols || a->cols != b->rows)

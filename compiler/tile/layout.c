@@ -69,6 +69,12 @@ int tile_register_elements(const tile_frag *f)
 	return packed(f) ? 2 : 1;
 }
 
+/* k of the first (0) or second (1) element of a 32-bit operand in lane t of four. */
+static int single_k(const tile_frag *f, int t, int half)
+{
+	return f->of == LAYOUT_ACC ? 2 * t + half : t + 4 * half;
+}
+
 /* Element (i, e) of lane (g, t) inside a cell. */
 static void cell_element(const tile_frag *f, int g, int t, int i, int e, int *row, int *col)
 {
@@ -80,10 +86,10 @@ static void cell_element(const tile_frag *f, int g, int t, int i, int e, int *ro
 		return;
 	case LAYOUT_OPA:
 		*row = g + i % 2 * 8;
-		*col = packed(f) ? 2 * t + e + i / 2 * 8 : t + i / 2 * 4;
+		*col = packed(f) ? 2 * t + e + i / 2 * 8 : single_k(f, t, i / 2);
 		return;
 	case LAYOUT_OPB:
-		*row = packed(f) ? 2 * t + e + i * 8 : t + i * 4;
+		*row = packed(f) ? 2 * t + e + i * 8 : single_k(f, t, i);
 		*col = g;
 		return;
 	case LAYOUT_ROWV:

@@ -63,11 +63,15 @@ static bool parse_buffer(parser *c)
 	return true;
 }
 
-static bool parse_over(parser *c, tile_layout *of)
+static bool parse_over(parser *c, tile_layout l, tile_layout *of)
 {
-	*of = LAYOUT_ACC;
-	if (!parse_accept(c, "over") || parse_accept(c, "acc"))
+	*of = l == LAYOUT_OPA || l == LAYOUT_OPB ? LAYOUT_OPA : LAYOUT_ACC;
+	if (l == LAYOUT_ACC || l == LAYOUT_ROWV || !parse_accept(c, "over"))
 		return true;
+	if (parse_accept(c, "acc")) {
+		*of = LAYOUT_ACC;
+		return true;
+	}
 	*of = LAYOUT_OPA;
 	return parse_accept(c, "opa") || parse_wanted(c, "'acc' or 'opa'");
 }
@@ -89,11 +93,11 @@ static bool parse_frag(parser *c, tile_layout l)
 		return false;
 	if (!vector && (!parse_expect(c, ",") || !parse_extent(c, &second)))
 		return false;
-	if (!parse_expect(c, "]") || (l == LAYOUT_COLV && !parse_over(c, &of)) ||
-		!parse_end_line(c, &comment))
+	if (!parse_expect(c, "]") || !parse_over(c, l, &of) || !parse_end_line(c, &comment))
 		return false;
 	f = l == LAYOUT_COLV ? tile_columnv(c->p, at, name, type, of, first)
 			     : tile_register(c->p, at, name, l, type, first, second);
+	f->of = of;
 	f->what = parse_comment(c, comment);
 	c->pending = NULL;
 	parse_report(c, tile_check_frag(c->p, f, &why), &why, at);

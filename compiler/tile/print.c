@@ -410,7 +410,8 @@ static void print_frag(text *out, const tile_frag *f)
 	else if (f->layout == LAYOUT_COLV)
 		text_printf(out, "%d] over %s", f->cols, tile_layout_name(f->of));
 	else
-		text_printf(out, "%d, %d]", f->rows, f->cols);
+		text_printf(out, "%d, %d]%s", f->rows, f->cols,
+			f->layout != LAYOUT_ACC && f->of == LAYOUT_ACC ? " over acc" : "");
 	print_comment(out, 0, f->what);
 	text_put(out, "\n");
 }

@@ -37,15 +37,19 @@ typedef enum { TILE_B1, TILE_I32, TILE_I64, TILE_F32, TILE_BF16, TILE_F16, TILE_
  *   ACC    16 x 8    (g, 2t) (g, 2t+1) (g+8, 2t) (g+8, 2t+1)
  *   OPA    16 x 16   pairs (g, 2t..) (g+8, 2t..) (g, 2t+8..) (g+8, 2t+8..)     bf16, f16
  *          16 x 8    (g, t) (g+8, t) (g, t+4) (g+8, t+4)                       tf32, f32
+ *          16 x 8    (g, 2t) (g+8, 2t) (g, 2t+1) (g+8, 2t+1)                   the same over acc
  *   OPB    16 x 8    pairs (2t.., g) (2t+8.., g): k x n                        bf16, f16
  *          8 x 8     (t, g) (t+4, g)                                           tf32, f32
+ *          8 x 8     (2t, g) (2t+1, g)                                         the same over acc
  *   ROWV   16 x 1    (g) (g+8): the rows of ACC and OPA; the lanes of a quad hold copies
  *   COLV   1 x 8     the columns of ACC: (2t) (2t+1), or one pair of bf16, f16
  *          1 x 16    the columns of OPA: pairs (2t..) (2t+8..)                 bf16, f16
  *          1 x 8     the columns of OPA: (t) (t+4)                             tf32, f32
  *
  * one 32-bit register for each parenthesis; a pair is two neighbouring columns (OPB: rows), the
- * first in the low half. OPB and COLV have the same contents in every warp. Registers are ordered
+ * first in the low half. A product adds over k in any order, so tf32 operands may both have the
+ * order of ACC's columns instead of the hardware's: scores become a left operand where they are.
+ * OPB and COLV have the same contents in every warp. Registers are ordered
  * by cell, cell rows outermost, then cell columns, then as written above. */
 typedef enum { LAYOUT_ACC, LAYOUT_OPA, LAYOUT_OPB, LAYOUT_ROWV, LAYOUT_COLV } tile_layout;
 
@@ -54,7 +58,8 @@ typedef enum { LAYOUT_ACC, LAYOUT_OPA, LAYOUT_OPB, LAYOUT_ROWV, LAYOUT_COLV } ti
 typedef struct {
 	const char *name;
 	tile_layout layout;
-	tile_layout of; /* COLV: whose columns, ACC or OPA */
+	tile_layout
+		of; /* COLV: whose columns, ACC or OPA; OPA, OPB: ACC, or OPA (hardware's order) */
 	tile_type type;
 	int rows, cols; /* of the block's tile (OPB: of each warp's); ROWV: 1 column, COLV: 1 row */
 	int id;
@@ -246,6 +251,9 @@ tile_arg *tile_scalar(tile_program *p, loc at, const char *name, tile_type type)
 /* A register tile; COLV is one over the columns of ACC. */
 tile_frag *tile_register(tile_program *p, loc at, const char *name, tile_layout l, tile_type type,
 	int rows, int cols);
+/* OPA or OPB of tf32 or f32 with k in the order of ACC's columns. */
+tile_frag *tile_register_over_acc(tile_program *p, loc at, const char *name, tile_layout l,
+	tile_type type, int rows, int cols);
 /* A COLV over the columns of `of`. */
 tile_frag *tile_columnv(
 	tile_program *p, loc at, const char *name, tile_type type, tile_layout of, int cols);

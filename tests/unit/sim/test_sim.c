@@ -266,7 +266,8 @@ static float at(const machine *m, int arg, int64_t i)
 }
 
 /* y = a b^T for operands of each type, both ways of loading, with k = 32 in shared memory. */
-static void product(const char *type, const char *a_load, const char *b_load, bool trans)
+static void product_over(
+	const char *over, const char *type, const char *a_load, const char *b_load, bool trans)
 {
 	machine m;
 	bool f32 = !strcmp(type, "tf32");
@@ -278,9 +279,11 @@ static void product(const char *type, const char *a_load, const char *b_load, bo
 		"in x : %s[]\nin z : %s[]\nout y : f32[]\n"
 		"shared p : %s[1, 32, 32] swizzle %d at 0\nshared q : %s[1, 32, 32] swizzle %d at "
 		"4096\n"
-		"acc s : f32[32, 32]\nopa a : %s[32, 32]\nopb b : %s[32, 32]\n%s",
-		stored, stored, stored, f32 ? 3 : 2, stored, f32 ? 3 : 2, stored, stored,
-		f32 ? "opa at : tf32[32, 32]\nopb bt : tf32[32, 32]\n" : "");
+		"acc s : f32[32, 32]\nopa a : %s[32, 32]%s\nopb b : %s[32, 32]%s\n%s%s%s%s",
+		stored, stored, stored, f32 ? 3 : 2, stored, f32 ? 3 : 2, stored, over, stored,
+		over, f32 ? "opa at : tf32[32, 32]" : "", over,
+		f32 ? "\nopb bt : tf32[32, 32]" : "",
+		f32 ? arena_printf(scratch, "%s\n", over) : "");
 	body = arena_printf(scratch,
 		"copy p[0] = x[i64(row * 32)]\ncopy q[0] = z[i64(512 + row * 32)]\ncommit\nwait 0\n"
 		"barrier\nmap s = 0.0\n%s a = p[0]\n%s b = q[0]\n%s"
@@ -304,6 +307,11 @@ static void product(const char *type, const char *a_load, const char *b_load, bo
 	arena_destroy(scratch);
 }
 
+static void product(const char *type, const char *a_load, const char *b_load, bool trans)
+{
+	product_over("", type, a_load, b_load, trans);
+}
+
 static void products_of_every_type(void **state)
 {
 	(void)state;
@@ -315,6 +323,8 @@ static void products_of_every_type(void **state)
 	product("tf32", "ldsm", "ldsm", false);
 	product("tf32", "lds", "lds", false);
 	product("tf32", "lds.trans", "lds.trans", true);
+	product_over(" over acc", "tf32", "lds", "lds", false);
+	product_over(" over acc", "tf32", "lds.trans", "lds.trans", true);
 }
 
 /* Each element of a tile, its row sum and maximum, and a column vector. */

@@ -40,6 +40,7 @@ static void test_cases_read_back(void **state)
 	(void)state;
 	round_trip("product");
 	round_trip("exact");
+	round_trip("weights");
 	round_trip("flow");
 }
 
@@ -50,7 +51,8 @@ static void test_cases_read_back(void **state)
 	"in q : bf16[]\nin x : f32[]\nin n : i32\nin stride : i64\nout o : bf16[]\n"               \
 	"shared keys : bf16[2, 64, 64]\nshared wide : f32[1, 32, 32]\n"                            \
 	"acc s : f32[32, 64]\nacc narrow : f32[32, 32]\nopa a : bf16[32, 64]\n"                    \
-	"opa t : tf32[32, 64]\nopb b : bf16[16, 64]\nopb h : f16[16, 64]\n"                        \
+	"opa t : tf32[32, 64]\nopa ta : tf32[32, 64] over acc\nopb b : bf16[16, 64]\nopb h : "     \
+	"f16[16, 64]\n"                                                                            \
 	"opb bb : bf16[16, 128]\nrowv m : f32[32]\nrowv i : i32[32]\nrowv long : f32[64]\n"        \
 	"colv c : bf16[64] over opa\ncolv cf : f32[64]\n"
 
@@ -163,6 +165,7 @@ static const mistake verify_mistakes[] = {
 	{SET "map s = long\n", "'long' has elements of 's'"},
 	{SET "map b = bf16(s)\n", "'s' has elements of 'b'"},
 	{SET "map t = tf32(s)\n", "'s' has elements of 't'"},
+	{SET "map ta = tf32(t)\n", "'t' has elements of 'ta'"},
 	{SET "map m = cf\n", "'cf' has elements of 'm'"},
 	{SET "map cf = m\n", "'m' has elements of 'cf'"},
 	{SET "map t = tf32(f32(c))\n", "'c' has elements of 't'"},
@@ -289,6 +292,7 @@ static void test_declarations(void **state)
 		{"opa s : bf16[32, 24]\n", "'s': 24 columns are not a multiple of 16"},
 		{"opb s : bf16[8, 24]\n", "'s': 8 rows are not a multiple of 16"},
 		{"colv s : tf32[32]\n", "'s': colv does not hold tf32"},
+		{"opa s : bf16[32, 64] over acc\n", "'s': bf16 already has the columns of acc"},
 		{"colv s : f32[32] over opb\n", "expected 'acc' or 'opa', found 'opb'"},
 		{"shared s : i32[1, 2, 8]\n", "'s': a shared buffer does not hold i32"},
 		{"shared s : bf16[1, 2, 12]\n", "'s': a row of 24 bytes is not a multiple of 16"},

@@ -11,6 +11,11 @@ static tile_frag *frag(tile_program *p, tile_layout l, tile_type t, int rows, in
 	return tile_register(p, (loc){0}, "f", l, t, rows, cols);
 }
 
+static tile_frag *over_acc(tile_program *p, tile_layout l, tile_type t, int rows, int cols)
+{
+	return tile_register_over_acc(p, (loc){0}, "f", l, t, rows, cols);
+}
+
 /* Element (r, e) of `lane` is (row, col). */
 static void expect(
 	const tile_program *p, const tile_frag *f, int lane, int r, int e, int row, int col)
@@ -72,6 +77,7 @@ static void test_fragments_of_m16n8k8_tf32(void **state)
 	tile_program *p = program(m, 1);
 	tile_frag *a = frag(p, LAYOUT_OPA, TILE_TF32, 16, 8);
 	tile_frag *b = frag(p, LAYOUT_OPB, TILE_TF32, 8, 8);
+	tile_frag *paired = over_acc(p, LAYOUT_OPA, TILE_TF32, 16, 8);
 
 	(void)state;
 	assert_int_equal(tile_registers(p, a), 4);
@@ -84,6 +90,9 @@ static void test_fragments_of_m16n8k8_tf32(void **state)
 				i < 2 ? thread : thread + 4);
 		for (int i = 0; i < 2; i++)
 			expect(p, b, lane, i, 0, i ? thread + 4 : thread, group);
+		for (int i = 0; i < 4; i++)
+			expect(p, paired, lane, i, 0, i % 2 ? group + 8 : group,
+				2 * thread + i / 2);
 	}
 	arena_destroy(m);
 }
@@ -187,6 +196,8 @@ static void test_peers(void **state)
 	tile_frag *a16 = frag(p, LAYOUT_OPA, TILE_BF16, 32, 32);
 	tile_frag *a32 = frag(p, LAYOUT_OPA, TILE_TF32, 32, 32);
 	tile_frag *f32 = frag(p, LAYOUT_OPA, TILE_F32, 32, 32);
+	tile_frag *t32 = over_acc(p, LAYOUT_OPA, TILE_TF32, 32, 32);
+	tile_frag *b32 = over_acc(p, LAYOUT_OPB, TILE_TF32, 32, 32);
 	tile_frag *b16 = frag(p, LAYOUT_OPB, TILE_BF16, 32, 32);
 	tile_frag *row = frag(p, LAYOUT_ROWV, TILE_F32, 32, 1);
 	tile_frag *other = frag(p, LAYOUT_ROWV, TILE_F32, 64, 1);
@@ -208,7 +219,12 @@ static void test_peers(void **state)
 	assert_true(peers(p, f32, a32));
 	assert_true(peers(p, c16, cacc));
 	assert_true(peers(p, b16, b16));
+	assert_true(peers(p, acc, t32));
+	assert_true(peers(p, cacc, t32));
+	assert_true(peers(p, row, t32));
 	assert_false(peers(p, acc, a32));
+	assert_false(peers(p, a32, t32));
+	assert_false(peers(p, frag(p, LAYOUT_OPB, TILE_TF32, 32, 32), b32));
 	assert_false(peers(p, c16, a32));
 	assert_false(peers(p, c32, acc));
 	assert_false(peers(p, acc, b16));
