@@ -30,7 +30,7 @@ static void normalise(gpu_cx *g, tile_frag *inverse)
 	X one = tx_f32(g->p, 1), zero = tx_f32(g->p, 0), l = tx_frag(g->p, g->l_sum);
 
 	if (!g->m->normalised) {
-		tile_map(g->p, at, tile_whole(inverse), tx_f32(g->p, gpu_score_scale(g->m)));
+		tile_map(g->p, at, tile_whole(inverse), tx_f32(g->p, gpu_score_scale(g)));
 		return;
 	}
 	tile_quad(g->p, at, g->l_sum, WORD_SUM);

@@ -20,10 +20,17 @@
 #include "model/model.h"
 #include "tile/tile.h"
 
+/* The instructions that a kernel is built on. */
+typedef enum {
+	GPU_MMA,  /* mma.sync and cp.async: sm_80 and newer */
+	GPU_WGMMA /* wgmma and TMA: sm_90a; copied tensors must suit a tensor map */
+} gpu_family;
+
 /* What was decided, with the reason for each choice (`explain`, --emit plan). */
 typedef struct {
 	const row_form *form;
 	const char *target;
+	gpu_family family;
 	tile_type operand; /* bf16 or f16 */
 	int warps, rows;   /* rows = 16 * warps */
 	int key_tile;      /* keys of one score tile */

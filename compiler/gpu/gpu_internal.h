@@ -74,9 +74,10 @@ void gpu_load_block(gpu_cx *g, X key0, X slot);
 void gpu_build_a(gpu_cx *g);  /* A and c at g->outer */
 void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
 /* A linear score's scale is applied to the f32 scores, so that A = q stays exact; a scale that is
- * not positive goes into A and c instead. Softmax scores are in log2 units after it. */
-double gpu_a_scale(const row_form *m);
-double gpu_score_scale(const row_form *m);
+ * not positive, and every scale of the wgmma family, goes into A and c instead. Softmax scores are
+ * in log2 units after it. */
+double gpu_a_scale(const gpu_cx *g);
+double gpu_score_scale(const gpu_cx *g);
 /* --- score.c --- */
 void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
 void gpu_scores(gpu_cx *g, X key0); /* s = f(S + c), hidden where a row does not see the key */

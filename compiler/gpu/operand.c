@@ -54,13 +54,21 @@ static double linear_scale(const row_form *m)
 	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
 }
 
-double gpu_a_scale(const row_form *m)
+double gpu_a_scale(const gpu_cx *g)
 {
+	const row_form *m = g->m;
+
+	if (g->plan->family == GPU_WGMMA)
+		return linear_scale(m);
 	return linear_scale(m) > 0 ? 1 : linear_scale(m);
 }
 
-double gpu_score_scale(const row_form *m)
+double gpu_score_scale(const gpu_cx *g)
 {
+	const row_form *m = g->m;
+
+	if (g->plan->family == GPU_WGMMA)
+		return 1;
 	return linear_scale(m) > 0 ? linear_scale(m) : 1;
 }
 
@@ -106,8 +114,7 @@ static void declare_a(gpu_cx *g, int seg)
 	const expr *a = g->m->segment[seg].a;
 	int s = model_stream_find(&g->plan->streams, a);
 
-	if (s >= 0 && g->stream[s] && g->plan->streams.item[s].outer < 0 &&
-		gpu_a_scale(g->m) == 1) {
+	if (s >= 0 && g->stream[s] && g->plan->streams.item[s].outer < 0 && gpu_a_scale(g) == 1) {
 		g->a[seg] = g->stream[s];
 		return;
 	}
@@ -369,7 +376,7 @@ static void build_segment(gpu_cx *g, int seg)
 	if (g->a[seg] && model_stream_find(&g->plan->streams, sg->a) >= 0 &&
 		g->a[seg] == g->stream[model_stream_find(&g->plan->streams, sg->a)])
 		return;
-	if (is_product(g->plan, sg->a) && gpu_a_scale(g->m) == 1) {
+	if (is_product(g->plan, sg->a) && gpu_a_scale(g) == 1) {
 		tile_map(g->p, sg->a->at, tile_whole(g->a[seg]), packed_product(g, sg->a));
 		return;
 	}
@@ -379,8 +386,8 @@ static void build_segment(gpu_cx *g, int seg)
 		if (g->stream[s] && g->plan->streams.item[s].d == sg->d)
 			e.stream[s] = tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->stream[s]));
 	v = gpu_float(g, &e, sg->a);
-	if (gpu_a_scale(g->m) != 1)
-		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g->m)));
+	if (gpu_a_scale(g) != 1)
+		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g)));
 	tile_map(g->p, sg->a->at, tile_whole(g->a[seg]),
 		tx_cvt(g->p, g->plan->operand, padded(g, d, sg->d->extent, v)));
 }
@@ -428,7 +435,7 @@ void gpu_build_a(gpu_cx *g)
 	row_env(g, &e);
 	build_sums(g, &e, g->m->c);
 	tile_map(g->p, g->m->c->at, tile_whole(g->c),
-		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, gpu_a_scale(g->m))));
+		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, gpu_a_scale(g))));
 }
 
 /* O[:, output] += Gv(outer) * W[:, output], then W = 0. */

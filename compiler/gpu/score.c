@@ -216,7 +216,7 @@ void gpu_weights(gpu_cx *g)
 	tile_quad(g->p, at, top, WORD_MAX);
 	tile_map(g->p, at, tile_whole(top),
 		op2(g, TX_MAX, frag(g, g->m_max),
-			op2(g, TX_MUL, frag(g, top), tx_f32(g->p, gpu_score_scale(g->m)))));
+			op2(g, TX_MUL, frag(g, top), tx_f32(g->p, gpu_score_scale(g)))));
 	rescale(g, top, alpha);
 	/* a row that has seen nothing subtracts 0, so that 2^(-inf) is 0 and not NaN */
 	m = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, g->m_max), tx_f32(g->p, -INFINITY)),
@@ -225,7 +225,7 @@ void gpu_weights(gpu_cx *g)
 	tile_note(g->p, "weights, relative to the maximum; each lane sums its own columns");
 	tile_map(g->p, at, tile_whole(g->score),
 		tx_1(g->p, TX_EX2,
-			tx_3(g->p, TX_FMA, frag(g, g->score), tx_f32(g->p, gpu_score_scale(g->m)),
+			tx_3(g->p, TX_FMA, frag(g, g->score), tx_f32(g->p, gpu_score_scale(g)),
 				frag(g, shift))));
 	tile_reduce(g->p, at, g->l_sum, WORD_SUM, tile_whole(g->score));
 }
