@@ -73,27 +73,26 @@ static void key_tile(gpu_cx *g, X slot, X block0, X tile)
 {
 	X key0 = keep(
 		g, "key0", op2(g, TX_ADD, block0, op2(g, TX_MUL, tile, i32(g, g->plan->key_tile))));
-	X reaches = op2(g, TX_AND, op2(g, TX_LE, key0, g->high[0]),
-		op2(g, TX_LE, g->low[0], op2(g, TX_ADD, key0, i32(g, g->plan->key_tile - 1))));
 
-	tile_if_begin(g->p, g->s->at, reaches);
 	gpu_score_product(g, slot, tile);
 	gpu_scores(g, key0);
 	gpu_weights(g);
 	gpu_value_product(g, slot, tile);
-	tile_end(g->p);
 }
 
+/* The tiles of the block at block0 that hold keys of the union. */
 static void key_tiles(gpu_cx *g, X slot, X block0)
 {
 	int tiles = g->plan->resident / g->plan->key_tile;
+	X reached = op2(g, TX_DIV, op2(g, TX_SUB, g->high[0], block0), i32(g, g->plan->key_tile));
 	tile_var *t;
 
 	if (tiles == 1) {
 		key_tile(g, slot, block0, i32(g, 0));
 		return;
 	}
-	t = tile_for_begin(g->p, g->s->at, "tile", i32(g, 0), i32(g, tiles), i32(g, 1));
+	t = tile_for_begin(g->p, g->s->at, "tile", i32(g, 0),
+		op2(g, TX_MIN, i32(g, tiles), op2(g, TX_ADD, reached, i32(g, 1))), i32(g, 1));
 	key_tile(g, slot, block0, tx_var(g->p, t));
 	tile_end(g->p);
 }
@@ -130,44 +129,42 @@ static void initialise(gpu_cx *g)
 		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
 }
 
-/* Blocks [first, end) of resident keys. With two slots the next block's copies run while one is
- * used. */
+/* Blocks of resident keys from the first key of the union on. With two slots the next block's copies
+ * run while one is used. */
 static void key_blocks(gpu_cx *g)
 {
 	const gpu_plan *pl = g->plan;
 	loc at = g->s->at;
-	X size = i32(g, pl->resident), first, end, block0, slot, next;
-	tile_var *b;
+	X size = i32(g, pl->resident), end = op2(g, TX_ADD, g->high[0], i32(g, 1)), block0, next;
+	X slot = i32(g, 0), other = i32(g, 1);
+	tile_var *turn = NULL, *b;
 
-	first = keep(g, "first_block", op2(g, TX_DIV, g->low[0], size));
-	end = keep(g, "end_block", op2(g, TX_ADD, op2(g, TX_DIV, g->high[0], size), i32(g, 1)));
-	tile_if_begin(g->p, at, op2(g, TX_LT, first, end));
-	gpu_load_block(g, op2(g, TX_MUL, first, size), i32(g, 0));
-	tile_end(g->p);
-	b = tile_for_begin(g->p, at, "key_block", first, end, i32(g, 1));
-	block0 = keep(g, "block0", op2(g, TX_MUL, tx_var(g->p, b), size));
-	next = op2(g, TX_ADD, tx_var(g->p, b), i32(g, 1));
 	if (pl->slots == 2) {
-		slot = keep(g, "slot",
-			op2(g, TX_MOD, op2(g, TX_SUB, tx_var(g->p, b), first), i32(g, 2)));
-		tile_if_begin(g->p, at, op2(g, TX_LT, next, end));
-		gpu_load_block(g, op2(g, TX_MUL, next, size), op2(g, TX_SUB, i32(g, 1), slot));
-		tile_wait(g->p, at, 1);
-		tile_else(g->p);
-		tile_wait(g->p, at, 0);
+		turn = tile_let(g->p, at, "slot", slot);
+		slot = tx_var(g->p, turn);
+		other = op2(g, TX_SUB, i32(g, 1), slot);
+		tile_if_begin(g->p, at, op2(g, TX_LT, g->low[0], end));
+		gpu_load_block(g, g->low[0], slot);
 		tile_end(g->p);
-	} else {
-		slot = i32(g, 0);
-		tile_wait(g->p, at, 0);
 	}
+	b = tile_for_begin(g->p, at, "block0", g->low[0], end, size);
+	tile_note(g->p, "resident keys: from block0 on");
+	block0 = tx_var(g->p, b);
+	next = op2(g, TX_ADD, block0, size);
+	if (pl->slots == 1)
+		gpu_load_block(g, block0, slot);
+	tile_wait(g->p, at, 0);
 	tile_barrier(g->p, at);
+	if (pl->slots == 2) {
+		tile_if_begin(g->p, at, op2(g, TX_LT, next, end));
+		gpu_load_block(g, next, other);
+		tile_end(g->p);
+	}
 	outer_steps(g, 0, slot, block0);
-	tile_barrier(g->p, at);
-	if (pl->slots == 1) {
-		tile_if_begin(g->p, at, op2(g, TX_LT, next, end));
-		gpu_load_block(g, op2(g, TX_MUL, next, size), i32(g, 0));
-		tile_end(g->p);
-	}
+	if (pl->slots == 1)
+		tile_barrier(g->p, at);
+	else
+		tile_set(g->p, at, turn, other);
 	tile_end(g->p);
 }
 

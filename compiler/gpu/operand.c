@@ -193,8 +193,8 @@ static void key_env(gpu_cx *g, gpu_env *e, X key)
 	e->coord[g->m->inner->id] = tx_2(g->p, TX_MIN, key, last);
 }
 
-/* Fills columns [col, col + extent) of `slot` with x(key, d), zero beyond the last key; NULL x
- * means 1. */
+/* Fills columns [col, col + extent) of `slot` with x(key, d), zero beyond the last key that
+ * some row of the block sees; NULL x means 1. */
 static void fill_operand(
 	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
 {
@@ -206,7 +206,7 @@ static void fill_operand(
 	key_env(g, &e, key);
 	if (d)
 		e.coord[d->id] = tx_leaf(g->p, TX_COL);
-	inside = tx_2(g->p, TX_LT, key, tx_arg(g->p, g->length[g->m->inner->length->id]));
+	inside = tx_2(g->p, TX_LE, key, g->high[0]);
 	v = tx_3(g->p, TX_SELECT, inside, x ? gpu_float(g, &e, x) : tx_f32(g->p, 1),
 		tx_f32(g->p, 0));
 	tile_fill(g->p, at, tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, extent),
@@ -223,7 +223,7 @@ static void copy_operand(
 	key_env(g, &e, key);
 	for (int i = 0; i < t->rank; i++)
 		sub[i] = i + 1 < t->rank ? gpu_value(g, &e, x->load.sub[i]) : NULL;
-	inside = tx_2(g->p, TX_LT, key, tx_arg(g->p, g->length[g->m->inner->length->id]));
+	inside = tx_2(g->p, TX_LE, key, g->high[0]);
 	tile_copy(g->p, x->at,
 		tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, (int)d->extent),
 		g->tensor[t->id], gpu_offset(g, t, sub), inside);

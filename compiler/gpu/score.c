@@ -1,8 +1,12 @@
 /* score.c: scores of one key tile, their weights, and the products around them.
- * A row's weights are 2^(scale * s - m) with m the largest scale * s it has seen; when any row of a
- * warp finds a larger one, that warp rescales l, O and W. Keys that a row does not see score -inf. */
+ * A row's weights are 2^(scale * s - m). m is at most SLACK below the largest scale * s that the row
+ * has seen, so weights stay below 2^SLACK; when any row of a warp finds a score beyond that, the
+ * warp raises m to the largest and rescales l, O and W: rare, and most tiles need no exchange
+ * between lanes. Keys that a row does not see score -inf. */
 #include "gpu/gpu_internal.h"
 #include <math.h>
+
+#define SLACK 8
 
 static X i32(gpu_cx *g, int64_t v)
 {
@@ -172,16 +176,21 @@ void gpu_scores(gpu_cx *g, X key0)
 
 /* --- weights --- */
 
-/* m rises to `top`; l, O and W keep their value relative to it. */
+/* m rises to the row's largest score; l, O and W keep their value relative to it. `top` has the
+ * largest of this thread's columns. */
 static void rescale(gpu_cx *g, tile_frag *top, tile_frag *alpha)
 {
 	loc at = g->s->at;
-	tile_var *any = tile_any(
-		g->p, at, "rises", tile_whole(top), op2(g, TX_LT, frag(g, g->m_max), frag(g, top)));
-	X old = frag(g, g->m_max);
+	X old = frag(g, g->m_max), scaled;
+	tile_var *any;
 
+	scaled = op2(g, TX_MUL, frag(g, top), tx_f32(g->p, gpu_score_scale(g)));
+	any = tile_any(g->p, at, "rises", tile_whole(top),
+		op2(g, TX_LT, op2(g, TX_ADD, old, tx_f32(g->p, SLACK)), scaled));
 	tile_if_begin(g->p, at, tx_var(g->p, any));
-	tile_note(g->p, "some row of this warp found a larger score");
+	tile_note(g->p, "some row of this warp found a much larger score");
+	tile_quad(g->p, at, top, WORD_MAX);
+	tile_map(g->p, at, tile_whole(top), op2(g, TX_MAX, old, scaled));
 	/* a first finite maximum replaces -inf: 2^(-inf) = 0 clears nothing but zeros */
 	tile_map(
 		g->p, at, tile_whole(alpha), tx_1(g->p, TX_EX2, op2(g, TX_SUB, old, frag(g, top))));
@@ -211,18 +220,14 @@ void gpu_weights(gpu_cx *g)
 	alpha = tile_register(g->p, at, "alpha", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	shift = tile_register(g->p, at, "shift", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	tile_map(g->p, at, tile_whole(top), tx_f32(g->p, -INFINITY));
-	tile_note(g->p, "the largest score of each row");
+	tile_note(g->p, "the largest score among this thread's columns of each row");
 	tile_reduce(g->p, at, top, WORD_MAX, tile_whole(g->score));
-	tile_quad(g->p, at, top, WORD_MAX);
-	tile_map(g->p, at, tile_whole(top),
-		op2(g, TX_MAX, frag(g, g->m_max),
-			op2(g, TX_MUL, frag(g, top), tx_f32(g->p, gpu_score_scale(g)))));
 	rescale(g, top, alpha);
 	/* a row that has seen nothing subtracts 0, so that 2^(-inf) is 0 and not NaN */
 	m = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, g->m_max), tx_f32(g->p, -INFINITY)),
 		tx_f32(g->p, 0), frag(g, g->m_max));
 	tile_map(g->p, at, tile_whole(shift), tx_1(g->p, TX_NEG, m));
-	tile_note(g->p, "weights, relative to the maximum; each lane sums its own columns");
+	tile_note(g->p, "weights, relative to m; each lane sums its own columns");
 	tile_map(g->p, at, tile_whole(g->score),
 		tx_1(g->p, TX_EX2,
 			tx_3(g->p, TX_FMA, frag(g, g->score), tx_f32(g->p, gpu_score_scale(g)),
