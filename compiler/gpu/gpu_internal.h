@@ -42,6 +42,7 @@ typedef struct {
 		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
 	tile_frag *gv[MODEL_MAX_OUTPUTS];
 	tile_frag *a[MODEL_MAX_SEGMENTS]; /* OPA; a row stream itself where A is one */
+	bool rows_scaled;                 /* the score's scale is in the row streams already */
 	tile_frag *c, *score, *weight, *sum,
 		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */
@@ -71,7 +72,15 @@ void gpu_row_windows(gpu_cx *g);
 void gpu_operands(gpu_cx *g);  /* declares buffers and register tiles */
 void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
 void gpu_load_block(gpu_cx *g, X key0, X slot);
-void gpu_build_a(gpu_cx *g);  /* A and c at g->outer */
+void gpu_build_a(gpu_cx *g);               /* A and c at g->outer */
+void gpu_build_segments(gpu_cx *g);        /* the same from streams already in registers */
+void gpu_declare_stream(gpu_cx *g, int s); /* g->stream[s], where A uses it */
+void gpu_declare_a(gpu_cx *g, int seg);
+/* A product of streams and nothing else. */
+bool gpu_is_product(const gpu_plan *p, const expr *x);
+/* A plain load of the operand's own type along its last dimension: rows can be copied as they are.
+ */
+bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d);
 void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
 /* A linear score's scale is applied to the f32 scores, so that A = q stays exact; a scale that is
  * not positive, and every scale of the wgmma family, goes into A and c instead. Softmax scores are

@@ -59,8 +59,13 @@ double gpu_a_scale(const gpu_cx *g)
 	const row_form *m = g->m;
 
 	if (g->plan->family == GPU_WGMMA)
-		return linear_scale(m);
+		return g->rows_scaled ? 1 : linear_scale(m);
 	return linear_scale(m) > 0 ? 1 : linear_scale(m);
+}
+
+static double c_scale(const gpu_cx *g)
+{
+	return g->plan->family == GPU_WGMMA ? linear_scale(g->m) : gpu_a_scale(g);
 }
 
 double gpu_score_scale(const gpu_cx *g)
@@ -72,12 +77,11 @@ double gpu_score_scale(const gpu_cx *g)
 	return linear_scale(m) > 0 ? linear_scale(m) : 1;
 }
 
-/* A product of streams and nothing else. */
-static bool is_product(const gpu_plan *p, const expr *x)
+bool gpu_is_product(const gpu_plan *p, const expr *x)
 {
 	if (model_stream_find(&p->streams, x) >= 0)
 		return true;
-	return x->op == EXPR_MUL && is_product(p, x->arg[0]) && is_product(p, x->arg[1]);
+	return x->op == EXPR_MUL && gpu_is_product(p, x->arg[0]) && gpu_is_product(p, x->arg[1]);
 }
 
 /* --- declarations --- */
@@ -90,7 +94,7 @@ static bool used_by_a(const gpu_cx *g, int s)
 	return false;
 }
 
-static void declare_stream(gpu_cx *g, int s)
+void gpu_declare_stream(gpu_cx *g, int s)
 {
 	const model_stream *st = &g->plan->streams.item[s];
 	int cols = pad16(st->d->extent);
@@ -109,7 +113,7 @@ static void declare_stream(gpu_cx *g, int s)
 	}
 }
 
-static void declare_a(gpu_cx *g, int seg)
+void gpu_declare_a(gpu_cx *g, int seg)
 {
 	const expr *a = g->m->segment[seg].a;
 	int s = model_stream_find(&g->plan->streams, a);
@@ -136,9 +140,9 @@ void gpu_operands(gpu_cx *g)
 		g->v->what = "inner values, one row a key";
 	}
 	for (int s = 0; s < pl->streams.count; s++)
-		declare_stream(g, s);
+		gpu_declare_stream(g, s);
 	for (int i = 0; i < g->m->segments; i++)
-		declare_a(g, i);
+		gpu_declare_a(g, i);
 	if (g->m->c)
 		g->c = tile_register(g->p, g->m->c->at, "c", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
 	g->score = tile_register(g->p, at, "s", LAYOUT_ACC, TILE_F32, pl->rows, pl->key_tile);
@@ -163,9 +167,7 @@ void gpu_operands(gpu_cx *g)
 
 /* --- keys and values --- */
 
-/* A plain load of the operand's own type along its last dimension: rows can be copied as they are.
- */
-static bool copyable(const gpu_plan *pl, const expr *x, const sema_axis *d)
+bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d)
 {
 	const sema_tensor *t;
 	const expr *last;
@@ -232,7 +234,7 @@ static void copy_operand(
 static void load_operand(
 	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
 {
-	if (!copyable(g->plan, x, d)) {
+	if (!gpu_copyable(g->plan, x, d)) {
 		fill_operand(g, buf, slot, key0, x, d, col);
 		return;
 	}
@@ -376,7 +378,7 @@ static void build_segment(gpu_cx *g, int seg)
 	if (g->a[seg] && model_stream_find(&g->plan->streams, sg->a) >= 0 &&
 		g->a[seg] == g->stream[model_stream_find(&g->plan->streams, sg->a)])
 		return;
-	if (is_product(g->plan, sg->a) && gpu_a_scale(g) == 1) {
+	if (gpu_is_product(g->plan, sg->a) && gpu_a_scale(g) == 1) {
 		tile_map(g->p, sg->a->at, tile_whole(g->a[seg]), packed_product(g, sg->a));
 		return;
 	}
@@ -423,11 +425,16 @@ static void build_sums(gpu_cx *g, gpu_env *e, const expr *x)
 
 void gpu_build_a(gpu_cx *g)
 {
-	gpu_env e;
-
 	for (int s = 0; s < g->plan->streams.count; s++)
 		if (g->stream[s] && g->plan->streams.item[s].outer >= 0)
 			load_outer_stream(g, s);
+	gpu_build_segments(g);
+}
+
+void gpu_build_segments(gpu_cx *g)
+{
+	gpu_env e;
+
 	for (int i = 0; i < g->m->segments; i++)
 		build_segment(g, i);
 	if (!g->m->c)
@@ -435,7 +442,7 @@ void gpu_build_a(gpu_cx *g)
 	row_env(g, &e);
 	build_sums(g, &e, g->m->c);
 	tile_map(g->p, g->m->c->at, tile_whole(g->c),
-		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, gpu_a_scale(g))));
+		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, c_scale(g))));
 }
 
 /* O[:, output] += Gv(outer) * W[:, output], then W = 0. */
