@@ -147,6 +147,13 @@ static num value_lane(ptx_cx *h, const place *at, const tile_expr *x)
 	return h->lane;
 }
 
+static num value_warpgroup(ptx_cx *h, const place *at, const tile_expr *x)
+{
+	(void)at;
+	(void)x;
+	return num_div(h, h->warp, num_const(h->i32, 4));
+}
+
 static num value_warp(ptx_cx *h, const place *at, const tile_expr *x)
 {
 	(void)at;
@@ -552,6 +559,7 @@ static const value_fn value_table[TX_COUNT] = {
 	[TX_TID] = value_tid,
 	[TX_LANE] = value_lane,
 	[TX_WARP] = value_warp,
+	[TX_WARPGROUP] = value_warpgroup,
 	[TX_BLOCK] = value_block,
 	[TX_ROW] = value_row,
 	[TX_COL] = value_col,

@@ -258,6 +258,9 @@ void cuda_block(cuda_cx *cx, const tile_block *b)
 		cx->pair.count = 0;
 		if (emit[s->op])
 			emit[s->op](cx, s);
+		else if (s->op != TILE_MAP && s->op != TILE_REDUCE && s->op != TILE_QUAD)
+			ice("'%s' is not supported by the CUDA C emitter",
+				tile_op_info[s->op].text);
 		else
 			cuda_walk(cx, b->item + i, n);
 		cx->fresh = false;

@@ -331,7 +331,9 @@ static void run_stmt(sim_block *b, const sim_stmt *s)
 	case TILE_IF:
 		run_if(b, s);
 		return;
-	case TILE_OP_COUNT:
+	default:
+		sim_fault_at(b, SIM_MALFORMED, SIM_ALL, SIM_ALL, "'%s' is not simulated",
+			tile_op_info[s->s->op].text);
 		return;
 	}
 }

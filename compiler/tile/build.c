@@ -11,6 +11,41 @@ const struct tile_op_info tile_op_info[TILE_OP_COUNT] = {
 #undef TILE_OP
 };
 
+int tile_operand_values(char letter, const tile_operand *o, tile_expr *value[TILE_OPERAND_VALUES])
+{
+	int n = 0;
+
+	switch (letter) {
+	case 'e':
+		value[n++] = o->value;
+		break;
+	case 'f':
+		value[n++] = o->slice.first_row;
+		value[n++] = o->slice.first;
+		break;
+	case 's':
+		value[n++] = o->region.slot;
+		value[n++] = o->region.row;
+		value[n++] = o->region.col;
+		break;
+	case 'b':
+		value[n++] = o->bar.index;
+		break;
+	case 'm':
+		for (; n < o->box.rank; n++)
+			value[n] = o->box.coord[n];
+		break;
+	default:
+		break;
+	}
+	return n;
+}
+
+bool tile_is_wgmma(tile_opcode op)
+{
+	return op == TILE_WGMMA || op == TILE_WGMMAT || op == TILE_WGMMAS || op == TILE_WGMMAST;
+}
+
 /* --- names --- */
 
 struct tile_names {
@@ -145,6 +180,18 @@ tile_arg *tile_scalar(tile_program *p, loc at, const char *name, tile_type type)
 	return argument(p, at, name, (tile_arg){.kind = ARG_SCALAR, .type = type});
 }
 
+tile_arg *tile_map_arg(
+	tile_program *p, loc at, const char *name, tile_arg *tensor, int rank, const int *box)
+{
+	tile_arg a = {.kind = ARG_MAP, .type = tensor->type, .tensor = tensor, .rank = rank};
+
+	if (rank < 1 || rank > TILE_MAX_RANK)
+		ice("a tensor map of %d dimensions", rank);
+	for (int i = 0; i < rank; i++)
+		a.box[i] = box[i];
+	return argument(p, at, name, a);
+}
+
 static tile_frag *frag(tile_program *p, loc at, const char *name, tile_frag value)
 {
 	tile_frag *f = ARENA_NEW(p->arena, tile_frag);
@@ -210,6 +257,39 @@ tile_buffer *tile_shared_again(tile_program *p, loc at, const char *name, tile_t
 	return b;
 }
 
+tile_buffer *tile_shared_panels(
+	tile_program *p, loc at, const char *name, tile_type type, int slots, int rows, int cols)
+{
+	tile_buffer *b = tile_shared(p, at, name, type, slots, rows, cols);
+
+	b->panel = TILE_PANEL;
+	b->swizzle = 3;
+	return b;
+}
+
+static tile_mbar *bar(tile_program *p, loc at, const char *name, tile_mbar value)
+{
+	tile_mbar *b = ARENA_NEW(p->arena, tile_mbar);
+
+	*b = value;
+	b->name = name_claim(p, name, NAME_BAR, b);
+	b->offset = -1;
+	b->id = p->bar.count;
+	b->at = at;
+	ARENA_PUSH(p->arena, &p->bar, b);
+	return b;
+}
+
+tile_mbar *tile_mbarrier(tile_program *p, loc at, const char *name, int slots, int count)
+{
+	return bar(p, at, name, (tile_mbar){.kind = BAR_MBARRIER, .slots = slots, .count = count});
+}
+
+tile_mbar *tile_counter(tile_program *p, loc at, const char *name, int slots)
+{
+	return bar(p, at, name, (tile_mbar){.kind = BAR_COUNTER, .slots = slots});
+}
+
 void tile_place_shared(tile_program *p)
 {
 	int64_t end = 0;
@@ -234,6 +314,12 @@ void tile_place_shared(tile_program *p)
 	for (int i = 0; i < p->buffer.count; i++)
 		if (p->buffer.item[i]->shares)
 			p->buffer.item[i]->offset = p->buffer.item[i]->shares->offset;
+	for (int i = 0; i < p->bar.count; i++) {
+		tile_mbar *b = p->bar.item[i];
+
+		b->offset = end = (end + 7) / 8 * 8;
+		end += tile_bar_bytes(b);
+	}
 	p->shared_bytes = end;
 }
 
@@ -467,6 +553,145 @@ void tile_store_shared(
 	s->arg[0] = region_operand(p, dst);
 	s->arg[1] = slice_operand(p, domain);
 	s->arg[2].value = value;
+}
+
+/* --- statements of Hopper --- */
+
+static tile_operand bar_operand(tile_program *p, tile_mbar *b, tile_expr *index)
+{
+	return (tile_operand){.bar = {b, or_zero(p, index)}};
+}
+
+static tile_operand list_operand(tile_frag *const *f, int n)
+{
+	tile_operand o = {.list = {.count = n}};
+
+	if (n < 0 || n > TILE_MAX_LIST)
+		ice("a list of %d register tiles", n);
+	for (int i = 0; i < n; i++)
+		o.list.frag[i] = f[i];
+	return o;
+}
+
+void tile_init(tile_program *p, loc at, tile_mbar *bar)
+{
+	tile_append(p, at, TILE_BINIT)->arg[0].bar = (tile_bar_ref){bar, NULL};
+}
+
+void tile_expect(tile_program *p, loc at, tile_mbar *bar, tile_expr *index, tile_expr *bytes)
+{
+	tile_stmt *s = tile_append(p, at, TILE_BEXPECT);
+
+	s->arg[0] = bar_operand(p, bar, index);
+	s->arg[1].value = bytes;
+}
+
+void tile_arrive(tile_program *p, loc at, tile_mbar *bar, tile_expr *index)
+{
+	tile_append(p, at, TILE_BARRIVE)->arg[0] = bar_operand(p, bar, index);
+}
+
+void tile_await(tile_program *p, loc at, tile_mbar *bar, tile_expr *index, tile_expr *parity)
+{
+	tile_stmt *s = tile_append(p, at, TILE_BWAIT);
+
+	s->arg[0] = bar_operand(p, bar, index);
+	s->arg[1].value = parity;
+}
+
+void tile_tma_load(tile_program *p, loc at, tile_region dst, tile_arg *map, tile_expr *const *coord,
+	int rank, tile_mbar *bar, tile_expr *index)
+{
+	tile_stmt *s = tile_append(p, at, TILE_TMALOAD);
+
+	if (rank != map->rank)
+		ice("%d coordinates for '%s'", rank, map->name);
+	s->arg[0] = region_operand(p, dst);
+	s->arg[1].box = (tile_box){.map = map, .rank = rank};
+	for (int i = 0; i < rank; i++)
+		s->arg[1].box.coord[i] = coord[i];
+	s->arg[2] = bar_operand(p, bar, index);
+}
+
+void tile_fence_async(tile_program *p, loc at)
+{
+	tile_append(p, at, TILE_FENCEA);
+}
+
+static void wgmma(tile_program *p, loc at, tile_opcode op, tile_slice acc, tile_operand a,
+	tile_region b, bool zero)
+{
+	tile_stmt *s = tile_append(p, at, op);
+
+	s->arg[0] = slice_operand(p, acc);
+	s->arg[1].zero = zero;
+	s->arg[2] = a;
+	s->arg[3] = region_operand(p, b);
+}
+
+void tile_wgmma(
+	tile_program *p, loc at, tile_slice acc, tile_slice a, tile_region b, bool trans, bool zero)
+{
+	wgmma(p, at, trans ? TILE_WGMMAT : TILE_WGMMA, acc, slice_operand(p, a), b, zero);
+}
+
+void tile_wgmma_shared(tile_program *p, loc at, tile_slice acc, tile_region a, tile_region b,
+	bool trans, bool zero)
+{
+	wgmma(p, at, trans ? TILE_WGMMAST : TILE_WGMMAS, acc, region_operand(p, a), b, zero);
+}
+
+void tile_wgmma_fence(tile_program *p, loc at, tile_frag *const *f, int n)
+{
+	tile_append(p, at, TILE_WFENCE)->arg[0] = list_operand(f, n);
+}
+
+void tile_wgmma_commit(tile_program *p, loc at)
+{
+	tile_append(p, at, TILE_WCOMMIT);
+}
+
+void tile_wgmma_wait(tile_program *p, loc at, int groups, tile_frag *const *f, int n)
+{
+	tile_stmt *s = tile_append(p, at, TILE_WWAIT);
+
+	s->arg[0].integer = groups;
+	s->arg[1] = list_operand(f, n);
+}
+
+static void numbered(tile_program *p, loc at, tile_opcode op, tile_expr *id, int threads)
+{
+	tile_stmt *s = tile_append(p, at, op);
+
+	s->arg[0].value = id;
+	s->arg[1].integer = threads;
+}
+
+void tile_bar_sync(tile_program *p, loc at, tile_expr *id, int threads)
+{
+	numbered(p, at, TILE_NSYNC, id, threads);
+}
+
+void tile_bar_arrive(tile_program *p, loc at, tile_expr *id, int threads)
+{
+	numbered(p, at, TILE_NARRIVE, id, threads);
+}
+
+tile_var *tile_count(tile_program *p, loc at, const char *name, tile_mbar *bar, tile_expr *index)
+{
+	tile_stmt *s = tile_append(p, at, TILE_COUNT);
+
+	s->arg[0].var = tile_var_create(p, name, TILE_I32, false);
+	s->arg[1] = bar_operand(p, bar, index);
+	return s->arg[0].var;
+}
+
+void tile_stsm(tile_program *p, loc at, tile_region dst, tile_slice src)
+{
+	tile_stmt *s = tile_append(p, at, TILE_STSM);
+
+	s->arg[0] = region_operand(p, dst);
+	s->arg[1] = slice_operand(p, src);
 }
 
 /* --- flow --- */

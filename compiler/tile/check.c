@@ -4,9 +4,7 @@
 #include "tile/tile_internal.h"
 #include <string.h>
 
-static bool no(text *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static bool no(text *why, const char *fmt, ...)
+bool tile_check_no(text *why, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -52,12 +50,13 @@ static bool can_convert(tile_type from, tile_type to)
 static bool check_select(const tile_expr *x, const tile_expr *y, const tile_expr *z, text *why)
 {
 	if (x->type != TILE_B1)
-		return no(why, "'select' chooses by a b1, not by %s", tile_type_name(x->type));
+		return tile_check_no(
+			why, "'select' chooses by a b1, not by %s", tile_type_name(x->type));
 	if (y->type != z->type)
-		return no(why, "'select' between %s and %s", tile_type_name(y->type),
+		return tile_check_no(why, "'select' between %s and %s", tile_type_name(y->type),
 			tile_type_name(z->type));
 	if (!accepts(TX_SELECT, y->type))
-		return no(why, "'select' does not take %s", tile_type_name(y->type));
+		return tile_check_no(why, "'select' does not take %s", tile_type_name(y->type));
 	return true;
 }
 
@@ -71,17 +70,18 @@ bool tile_check_expr(tile_expr_op op, tile_type to, const tile_expr *x, const ti
 		return check_select(x, y, z, why);
 	for (int i = 0; i < info->arity; i++) {
 		if (!accepts(op, arg[i]->type))
-			return no(why, "'%s' does not take %s", info->text,
+			return tile_check_no(why, "'%s' does not take %s", info->text,
 				tile_type_name(arg[i]->type));
 		if (arg[i]->type != x->type)
-			return no(why, "'%s' of %s and %s", info->text, tile_type_name(x->type),
-				tile_type_name(arg[i]->type));
+			return tile_check_no(why, "'%s' of %s and %s", info->text,
+				tile_type_name(x->type), tile_type_name(arg[i]->type));
 	}
 	if (op == TX_CVT && !can_convert(x->type, to))
-		return no(why, "no conversion from %s to %s", tile_type_name(x->type),
+		return tile_check_no(why, "no conversion from %s to %s", tile_type_name(x->type),
 			tile_type_name(to));
 	if (op == TX_BITS && to != TILE_I32 && to != TILE_F32)
-		return no(why, "no bits of %s as %s", tile_type_name(x->type), tile_type_name(to));
+		return tile_check_no(
+			why, "no bits of %s as %s", tile_type_name(x->type), tile_type_name(to));
 	return true;
 }
 
@@ -89,16 +89,35 @@ bool tile_check_expr(tile_expr_op op, tile_type to, const tile_expr *x, const ti
 
 enum { MAX_EXTENT = 1 << 16 };
 
+/* cuTensorMapEncodeTiled: 1 to 5 dimensions, boxes of up to 256 elements along each. */
+static bool check_map_arg(const tile_arg *a, text *why)
+{
+	if (a->tensor->kind != ARG_TENSOR || type_letter(a->tensor->type) != 'h')
+		return tile_check_no(why, "'%s': a map is of a tensor of bf16 or f16", a->name);
+	if (a->written || a->tensor->written)
+		return tile_check_no(why, "'%s': a map is of an input", a->name);
+	for (int i = 0; i < a->rank; i++)
+		if (a->box[i] < 1 || a->box[i] > 256)
+			return tile_check_no(
+				why, "'%s': extents of a box lie in 1 .. 256", a->name);
+	if (a->box[a->rank - 1] != TILE_PANEL)
+		return tile_check_no(
+			why, "'%s': the innermost extent of a box is %d", a->name, TILE_PANEL);
+	return true;
+}
+
 bool tile_check_arg(const tile_arg *a, text *why)
 {
 	bool ok = a->kind == ARG_TENSOR ? strchr("ifh", type_letter(a->type)) != NULL
 					: strchr("ilf", type_letter(a->type)) != NULL;
 
+	if (a->kind == ARG_MAP)
+		return check_map_arg(a, why);
 	if (!ok)
-		return no(why, "'%s': a %s argument cannot be %s", a->name,
+		return tile_check_no(why, "'%s': a %s argument cannot be %s", a->name,
 			a->kind == ARG_TENSOR ? "tensor" : "scalar", tile_type_name(a->type));
 	if (a->written && a->kind == ARG_SCALAR)
-		return no(why, "'%s': a scalar argument is no output", a->name);
+		return tile_check_no(why, "'%s': a scalar argument is no output", a->name);
 	return true;
 }
 
@@ -125,24 +144,50 @@ bool tile_check_frag(const tile_program *p, const tile_frag *f, text *why)
 	int rows;
 
 	if (f->layout == LAYOUT_COLV && f->of != LAYOUT_ACC && f->of != LAYOUT_OPA)
-		return no(why, "'%s': a colv is over acc or opa", f->name);
+		return tile_check_no(why, "'%s': a colv is over acc or opa", f->name);
 	if ((f->layout == LAYOUT_OPA || f->layout == LAYOUT_OPB) && f->of == LAYOUT_ACC &&
 		tile_type_bytes(f->type) == 2)
-		return no(why, "'%s': %s already has the columns of acc", f->name,
+		return tile_check_no(why, "'%s': %s already has the columns of acc", f->name,
 			tile_type_name(f->type));
 	if (!strchr(layout_types(f->layout, f->of), type_letter(f->type)))
-		return no(why, "'%s': %s does not hold %s", f->name, tile_layout_name(f->layout),
-			tile_type_name(f->type));
+		return tile_check_no(why, "'%s': %s does not hold %s", f->name,
+			tile_layout_name(f->layout), tile_type_name(f->type));
 	c = tile_cell_of(f);
 	rows = all_warps ? c.rows : c.rows * p->warps;
 	if (f->rows <= 0 || f->rows > MAX_EXTENT || f->rows % rows)
-		return no(why, "'%s': %d rows are not a multiple of %d", f->name, f->rows, rows);
+		return tile_check_no(
+			why, "'%s': %d rows are not a multiple of %d", f->name, f->rows, rows);
 	if (f->cols <= 0 || f->cols > MAX_EXTENT || f->cols % c.cols)
-		return no(
+		return tile_check_no(
 			why, "'%s': %d columns are not a multiple of %d", f->name, f->cols, c.cols);
 	if ((f->layout == LAYOUT_ROWV && f->cols != 1) ||
 		(f->layout == LAYOUT_COLV && f->rows != 1))
-		return no(why, "'%s': a %s is a vector", f->name, tile_layout_name(f->layout));
+		return tile_check_no(
+			why, "'%s': a %s is a vector", f->name, tile_layout_name(f->layout));
+	return true;
+}
+
+static bool check_panels(const tile_buffer *b, text *why)
+{
+	if (type_letter(b->type) != 'h' || b->panel != TILE_PANEL || b->swizzle != 3)
+		return tile_check_no(why,
+			"'%s': panels are %d columns of bf16 or f16 with swizzle 3", b->name,
+			TILE_PANEL);
+	if (b->cols % 16 || b->rows % 8)
+		return tile_check_no(
+			why, "'%s': panels have columns in 16s and rows in 8s", b->name);
+	return true;
+}
+
+bool tile_check_bar(const tile_mbar *b, text *why)
+{
+	enum { MAX_COUNT = (1 << 20) - 1, MAX_SLOTS = 1024 };
+
+	if (b->slots < 1 || b->slots > MAX_SLOTS)
+		return tile_check_no(
+			why, "'%s': there are 1 to %d of an array", b->name, MAX_SLOTS);
+	if (b->kind == BAR_MBARRIER && (b->count < 1 || b->count > MAX_COUNT))
+		return tile_check_no(why, "'%s': arrivals lie in 1 .. %d", b->name, MAX_COUNT);
 	return true;
 }
 
@@ -151,17 +196,20 @@ bool tile_check_buffer(const tile_buffer *b, text *why)
 	int64_t bytes = (int64_t)b->cols * tile_type_bytes(b->type);
 
 	if (!strchr("hft", type_letter(b->type)))
-		return no(why, "'%s': a shared buffer does not hold %s", b->name,
+		return tile_check_no(why, "'%s': a shared buffer does not hold %s", b->name,
 			tile_type_name(b->type));
 	if (b->slots <= 0 || b->slots > MAX_EXTENT || b->rows <= 0 || b->rows > MAX_EXTENT ||
 		b->cols <= 0 || b->cols > MAX_EXTENT)
-		return no(why, "'%s': slots, rows and columns lie in 1 .. %d", b->name, MAX_EXTENT);
+		return tile_check_no(
+			why, "'%s': slots, rows and columns lie in 1 .. %d", b->name, MAX_EXTENT);
 	if (bytes % 16)
-		return no(why, "'%s': a row of %lld bytes is not a multiple of 16", b->name,
-			(long long)bytes);
+		return tile_check_no(why, "'%s': a row of %lld bytes is not a multiple of 16",
+			b->name, (long long)bytes);
+	if (b->panel)
+		return check_panels(b, why);
 	if (b->swizzle < 0 || b->swizzle > tile_swizzle(bytes))
-		return no(why, "'%s': swizzle %d does not fit rows of %lld chunks", b->name,
-			b->swizzle, (long long)(bytes / 16));
+		return tile_check_no(why, "'%s': swizzle %d does not fit rows of %lld chunks",
+			b->name, b->swizzle, (long long)(bytes / 16));
 	return true;
 }
 
@@ -208,17 +256,19 @@ static bool check_leaf(const domain *d, const tile_expr *x, text *why)
 	const char *name = tile_expr_info[x->op].text;
 
 	if ((x->op == TX_ROW && !d->row) || (x->op == TX_COL && !d->col))
-		return no(why, "'%s' has no meaning here", name);
+		return tile_check_no(why, "'%s' has no meaning here", name);
 	if (x->op == TX_FRAG && !d->frag)
-		return no(why, "register tile '%s' cannot be read here", x->frag->name);
-	if ((x->op == TX_TID || x->op == TX_LANE || x->op == TX_WARP) && d->shared_work)
-		return no(why, "'%s' has no meaning here: the threads share the work", name);
+		return tile_check_no(why, "register tile '%s' cannot be read here", x->frag->name);
+	if ((x->op == TX_TID || x->op == TX_LANE || x->op == TX_WARP || x->op == TX_WARPGROUP) &&
+		d->shared_work)
+		return tile_check_no(
+			why, "'%s' has no meaning here: the threads share the work", name);
 	if (x->op == TX_GLOBAL && x->arg_ref->written)
-		return no(why, "output '%s' is read", x->arg_ref->name);
+		return tile_check_no(why, "output '%s' is read", x->arg_ref->name);
 	if ((x->type == TILE_BF16 || x->type == TILE_F16) && x->op != TX_CVT && x->op != TX_FRAG &&
 		x->type != d->half)
-		return no(why, "%s is computed in only in a map into %s", tile_type_name(x->type),
-			tile_type_name(x->type));
+		return tile_check_no(why, "%s is computed in only in a map into %s",
+			tile_type_name(x->type), tile_type_name(x->type));
 	return true;
 }
 
@@ -239,10 +289,17 @@ static bool check_value(tile_walk *w, const domain *d, const tile_expr *x, tile_
 	const char *what, text *why)
 {
 	if (x->type != want)
-		return no(why, "%s is %s, not %s", what, tile_type_name(want),
+		return tile_check_no(why, "%s is %s, not %s", what, tile_type_name(want),
 			tile_type_name(x->type));
 	tile_walk_begin(w);
 	return check_leaves(w, d, x, why);
+}
+
+bool tile_check_plain(tile_walk *w, const tile_expr *x, tile_type want, const char *what, text *why)
+{
+	static const domain plain = {.half = TILE_B1};
+
+	return check_value(w, &plain, x, want, what, why);
 }
 
 /* Made of constants and UNROLL counters. */
@@ -267,7 +324,8 @@ static bool static_index(tile_walk *w, const tile_expr *x, const tile_frag *f, t
 {
 	tile_walk_begin(w);
 	if (x->type != TILE_I32 || !is_static(w, x))
-		return no(why, "a slice of '%s' begins at an i32 of constants and unroll counters",
+		return tile_check_no(why,
+			"a slice of '%s' begins at an i32 of constants and unroll counters",
 			f->name);
 	return true;
 }
@@ -281,23 +339,24 @@ static bool check_slice(tile_walk *w, const tile_slice *s, text *why)
 			       : s->rows == f->rows && tx_is_const(s->first_row, 0);
 
 	if (s->cols <= 0 || s->cols > f->cols || s->cols % c.cols)
-		return no(why, "a slice of %d columns is no part of '%s' in cells of %d", s->cols,
-			f->name, c.cols);
+		return tile_check_no(why, "a slice of %d columns is no part of '%s' in cells of %d",
+			s->cols, f->name, c.cols);
 	if (!rows_ok)
-		return no(why, "a slice of %d rows is no part of '%s'", s->rows, f->name);
+		return tile_check_no(
+			why, "a slice of %d rows is no part of '%s'", s->rows, f->name);
 	return static_index(w, s->first, f, why) && static_index(w, s->first_row, f, why);
 }
 
 static bool check_region(tile_walk *w, const tile_region *r, text *why)
 {
-	static const domain plain = {.half = TILE_B1};
 	const tile_buffer *b = r->buffer;
 
 	if (r->rows <= 0 || r->rows > b->rows || r->cols <= 0 || r->cols > b->cols)
-		return no(why, "a region of %d x %d is no part of '%s'", r->rows, r->cols, b->name);
-	return check_value(w, &plain, r->slot, TILE_I32, "a slot", why) &&
-	       check_value(w, &plain, r->row, TILE_I32, "a row", why) &&
-	       check_value(w, &plain, r->col, TILE_I32, "a column", why);
+		return tile_check_no(
+			why, "a region of %d x %d is no part of '%s'", r->rows, r->cols, b->name);
+	return tile_check_plain(w, r->slot, TILE_I32, "a slot", why) &&
+	       tile_check_plain(w, r->row, TILE_I32, "a row", why) &&
+	       tile_check_plain(w, r->col, TILE_I32, "a column", why);
 }
 
 /* --- statements --- */
@@ -318,12 +377,12 @@ static bool check_copy(tile_walk *w, const tile_stmt *s, text *why)
 	domain d = {.half = TILE_B1, .row = true, .shared_work = true};
 
 	if (t->written)
-		return no(why, "output '%s' is read", t->name);
+		return tile_check_no(why, "output '%s' is read", t->name);
 	if (t->type != r->buffer->type)
-		return no(why, "a copy of %s into a buffer of %s", tile_type_name(t->type),
-			tile_type_name(r->buffer->type));
+		return tile_check_no(why, "a copy of %s into a buffer of %s",
+			tile_type_name(t->type), tile_type_name(r->buffer->type));
 	if ((int64_t)r->cols * tile_type_bytes(t->type) % 16)
-		return no(why, "a copy of rows of %d bytes, not a multiple of 16",
+		return tile_check_no(why, "a copy of rows of %d bytes, not a multiple of 16",
 			r->cols * tile_type_bytes(t->type));
 	return check_value(w, &d, s->arg[2].value, TILE_I64, "the offset", why) &&
 	       check_value(w, &d, s->arg[3].value, TILE_B1, "the predicate", why);
@@ -338,19 +397,20 @@ static bool check_load(const tile_stmt *s, text *why)
 	int rows = turned ? f->cols : f->rows, cols = turned ? f->rows : f->cols;
 
 	if (f->frag->layout != LAYOUT_OPA && f->frag->layout != LAYOUT_OPB)
-		return no(why, "'%s' is no operand tile", f->frag->name);
+		return tile_check_no(why, "'%s' is no operand tile", f->frag->name);
 	if (f->frag->type != r->buffer->type)
-		return no(why, "'%s' holds %s, '%s' %s", f->frag->name,
+		return tile_check_no(why, "'%s' holds %s, '%s' %s", f->frag->name,
 			tile_type_name(f->frag->type), r->buffer->name,
 			tile_type_name(r->buffer->type));
 	if (s->op == TILE_LDSMT && tile_type_bytes(r->buffer->type) != 2)
-		return no(why, "ldsm.trans moves elements of 16 bits only");
+		return tile_check_no(why, "ldsm.trans moves elements of 16 bits only");
 	if (s->op == TILE_LDSM && f->frag->of == LAYOUT_ACC)
-		return no(why, "'%s' is over acc: ldsm loads the hardware's order, lds any",
+		return tile_check_no(why,
+			"'%s' is over acc: ldsm loads the hardware's order, lds any",
 			f->frag->name);
 	if (r->rows != rows || r->cols != cols)
-		return no(why, "a region of %d x %d where '%s' takes %d x %d", r->rows, r->cols,
-			f->frag->name, rows, cols);
+		return tile_check_no(why, "a region of %d x %d where '%s' takes %d x %d", r->rows,
+			r->cols, f->frag->name, rows, cols);
 	return true;
 }
 
@@ -360,28 +420,28 @@ static bool check_mma(const tile_stmt *s, text *why)
 
 	if (acc->frag->layout != LAYOUT_ACC || a->frag->layout != LAYOUT_OPA ||
 		b->frag->layout != LAYOUT_OPB)
-		return no(why, "mma takes acc, opa, opb, not %s, %s, %s",
+		return tile_check_no(why, "mma takes acc, opa, opb, not %s, %s, %s",
 			tile_layout_name(acc->frag->layout), tile_layout_name(a->frag->layout),
 			tile_layout_name(b->frag->layout));
 	if (a->frag->type != b->frag->type)
-		return no(why, "mma of %s and %s", tile_type_name(a->frag->type),
+		return tile_check_no(why, "mma of %s and %s", tile_type_name(a->frag->type),
 			tile_type_name(b->frag->type));
 	if (a->frag->of != b->frag->of)
-		return no(why, "mma of '%s' over %s and '%s' over %s", a->frag->name,
+		return tile_check_no(why, "mma of '%s' over %s and '%s' over %s", a->frag->name,
 			tile_layout_name(a->frag->of), b->frag->name,
 			tile_layout_name(b->frag->of));
 	if (a->frag->type == TILE_F32)
-		return no(why, "mma of f32: operands are bf16, f16 or tf32");
+		return tile_check_no(why, "mma of f32: operands are bf16, f16 or tf32");
 	if (acc->rows != a->rows || acc->cols != b->cols || a->cols != b->rows)
-		return no(why, "mma of %d x %d by %d x %d into %d x %d", a->rows, a->cols, b->rows,
-			b->cols, acc->rows, acc->cols);
+		return tile_check_no(why, "mma of %d x %d by %d x %d into %d x %d", a->rows,
+			a->cols, b->rows, b->cols, acc->rows, acc->cols);
 	return true;
 }
 
 static bool check_row_vector(const tile_frag *f, text *why)
 {
 	if (f->layout != LAYOUT_ROWV || f->type != TILE_F32)
-		return no(why, "'%s' is no row vector of f32", f->name);
+		return tile_check_no(why, "'%s' is no row vector of f32", f->name);
 	return true;
 }
 
@@ -392,10 +452,10 @@ static bool check_reduce(const tile_stmt *s, text *why)
 	if (!check_row_vector(dst, why))
 		return false;
 	if (src->layout != LAYOUT_ACC)
-		return no(why, "'%s' is no acc tile", src->name);
+		return tile_check_no(why, "'%s' is no acc tile", src->name);
 	if (dst->rows != src->rows)
-		return no(why, "'%s' has %d rows, '%s' %d", dst->name, dst->rows, src->name,
-			src->rows);
+		return tile_check_no(why, "'%s' has %d rows, '%s' %d", dst->name, dst->rows,
+			src->name, src->rows);
 	return true;
 }
 
@@ -405,7 +465,7 @@ static bool check_store(tile_walk *w, const tile_stmt *s, text *why)
 	domain d = domain_of(s->arg[1].slice.frag);
 
 	if (!t->written)
-		return no(why, "'%s' is no output", t->name);
+		return tile_check_no(why, "'%s' is no output", t->name);
 	return check_value(w, &d, s->arg[2].value, TILE_I64, "the offset", why) &&
 	       check_value(w, &d, s->arg[3].value, t->type == TILE_I32 ? TILE_I32 : TILE_F32,
 		       "the value", why) &&
@@ -419,19 +479,18 @@ static bool check_store_shared(tile_walk *w, const tile_stmt *s, text *why)
 	domain d = domain_of(f->frag);
 
 	if (r->rows != f->rows || r->cols != f->cols)
-		return no(why, "a region of %d x %d for a tile of %d x %d", r->rows, r->cols,
-			f->rows, f->cols);
+		return tile_check_no(why, "a region of %d x %d for a tile of %d x %d", r->rows,
+			r->cols, f->rows, f->cols);
 	return check_value(w, &d, s->arg[2].value, r->buffer->type, "the region", why);
 }
 
 static bool check_let(tile_walk *w, const tile_stmt *s, text *why)
 {
-	static const domain plain = {.half = TILE_B1};
 	const tile_var *v = s->arg[0].var;
 
 	if (!strchr("bilf", type_letter(v->type)))
-		return no(why, "a variable does not hold %s", tile_type_name(v->type));
-	return check_value(w, &plain, s->arg[1].value, v->type, "the variable", why);
+		return tile_check_no(why, "a variable does not hold %s", tile_type_name(v->type));
+	return tile_check_plain(w, s->arg[1].value, v->type, "the variable", why);
 }
 
 static bool check_any(tile_walk *w, const tile_stmt *s, text *why)
@@ -451,10 +510,8 @@ static bool check_fill(tile_walk *w, const tile_stmt *s, text *why)
 
 static bool check_for(tile_walk *w, const tile_stmt *s, text *why)
 {
-	static const domain plain = {.half = TILE_B1};
-
 	for (int i = 1; i <= 3; i++)
-		if (!check_value(w, &plain, s->arg[i].value, TILE_I32, "a bound", why))
+		if (!tile_check_plain(w, s->arg[i].value, TILE_I32, "a bound", why))
 			return false;
 	return true;
 }
@@ -464,16 +521,14 @@ static bool check_unroll(const tile_stmt *s, text *why)
 	int64_t from = s->arg[1].integer, to = s->arg[2].integer, step = s->arg[3].integer;
 
 	if (from < INT32_MIN || to > INT32_MAX || step <= 0 || step > INT32_MAX)
-		return no(why, "unroll bounds are i32, the step is positive");
+		return tile_check_no(why, "unroll bounds are i32, the step is positive");
 	if (to > from && (to - from - 1) / step >= 4096)
-		return no(why, "unroll of more than 4096 steps");
+		return tile_check_no(why, "unroll of more than 4096 steps");
 	return true;
 }
 
 static bool check_op(tile_walk *w, const tile_stmt *s, text *why)
 {
-	static const domain plain = {.half = TILE_B1};
-
 	switch (s->op) {
 	case TILE_LET:
 	case TILE_SET:
@@ -491,7 +546,8 @@ static bool check_op(tile_walk *w, const tile_stmt *s, text *why)
 	case TILE_COPY:
 		return check_copy(w, s, why);
 	case TILE_WAIT:
-		return s->arg[0].integer >= 0 || no(why, "wait for a negative number of groups");
+		return s->arg[0].integer >= 0 ||
+		       tile_check_no(why, "wait for a negative number of groups");
 	case TILE_LDSM:
 	case TILE_LDSMT:
 	case TILE_LDS:
@@ -508,13 +564,10 @@ static bool check_op(tile_walk *w, const tile_stmt *s, text *why)
 	case TILE_UNROLL:
 		return check_unroll(s, why);
 	case TILE_IF:
-		return check_value(w, &plain, s->arg[0].value, TILE_B1, "a condition", why);
-	case TILE_COMMIT:
-	case TILE_BARRIER:
-	case TILE_OP_COUNT:
-		return true;
+		return tile_check_plain(w, s->arg[0].value, TILE_B1, "a condition", why);
+	default:
+		return tile_check_async(w, s, why);
 	}
-	return true;
 }
 
 bool tile_check_stmt(tile_walk *w, const tile_stmt *s, text *why)

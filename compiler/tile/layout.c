@@ -238,13 +238,20 @@ int tile_swizzle(int64_t bytes)
 	return s;
 }
 
+int64_t tile_panel_bytes(const tile_buffer *b)
+{
+	return (int64_t)b->rows * b->panel * tile_type_bytes(b->type);
+}
+
 int64_t tile_shared_offset(const tile_buffer *b, int64_t row, int64_t col)
 {
 	int size = tile_type_bytes(b->type);
-	int64_t byte = col * size, chunk = byte / 16;
+	int64_t panel = b->panel ? col / b->panel : 0;
+	int64_t byte = (col - panel * b->panel) * size, chunk = byte / 16;
+	int64_t width = (int64_t)(b->panel ? b->panel : b->cols) * size;
 
 	chunk ^= (row >> (3 - b->swizzle)) & ((1 << b->swizzle) - 1);
-	return row * b->cols * size + chunk * 16 + byte % 16;
+	return panel * tile_panel_bytes(b) + row * width + chunk * 16 + byte % 16;
 }
 
 int64_t tile_slot_bytes(const tile_buffer *b)
@@ -252,5 +259,27 @@ int64_t tile_slot_bytes(const tile_buffer *b)
 	int64_t align = b->swizzle ? 1024 : 128;
 	int64_t bytes = (int64_t)b->rows * b->cols * tile_type_bytes(b->type);
 
+	if (b->panel)
+		return (b->cols + b->panel - 1) / b->panel * tile_panel_bytes(b);
 	return (bytes + align - 1) / align * align;
+}
+
+int tile_bar_size(const tile_mbar *b)
+{
+	return b->kind == BAR_MBARRIER ? 8 : 4;
+}
+
+int64_t tile_bar_bytes(const tile_mbar *b)
+{
+	return (int64_t)b->slots * tile_bar_size(b);
+}
+
+/* PTX ISA, "Matrix descriptor": bits 16-29 leading, 32-45 stride byte offset, both / 16; 62-63: 1 is
+ * the 128-byte swizzle. Stride: from one group of eight rows to the next. Leading: MN-major from one
+ * panel to the next; K-major without use, 1. */
+uint64_t tile_descriptor(const tile_buffer *b, bool trans)
+{
+	uint64_t leading = trans ? (uint64_t)tile_panel_bytes(b) / 16 : 1, stride = 8 * 128 / 16;
+
+	return leading << 16 | stride << 32 | UINT64_C(1) << 62;
 }

@@ -262,6 +262,69 @@ static bool parse_tensor(parser *c, tile_arg **t)
 	return false;
 }
 
+/* An mbarrier or counter: of an array, or all of it. */
+static bool parse_bar(parser *c, tile_bar_ref *b, bool indexed)
+{
+	const tile_name *n = parse_name(c, NAME_BAR, "an mbarrier or counter");
+
+	if (!n)
+		return false;
+	*b = (tile_bar_ref){.bar = n->thing};
+	if (!indexed)
+		return true;
+	if (!parse_expect(c, "["))
+		return false;
+	b->index = parse_value(c);
+	return b->index && parse_expect(c, "]");
+}
+
+/* A tensor map and a coordinate for each of its dimensions. */
+static bool parse_box(parser *c, tile_box *b)
+{
+	const tile_name *n = parse_name(c, NAME_ARG, "a tensor map");
+
+	if (!n)
+		return false;
+	*b = (tile_box){.map = n->thing};
+	b->rank = b->map->rank;
+	if (b->map->kind != ARG_MAP) {
+		diag_error(c->d, c->last, "'%s' is no tensor map", n->name);
+		return false;
+	}
+	for (int i = 0; i < b->rank; i++) {
+		if (!parse_expect(c, i ? "," : "("))
+			return false;
+		b->coord[i] = parse_value(c);
+		if (!b->coord[i])
+			return false;
+	}
+	return parse_expect(c, ")");
+}
+
+static bool parse_list(parser *c, tile_list *l)
+{
+	*l = (tile_list){0};
+	do {
+		const tile_name *n = parse_name(c, NAME_FRAG, "a register tile");
+
+		if (!n)
+			return false;
+		if (l->count == TILE_MAX_LIST) {
+			diag_error(c->d, c->last, "a list of more than %d register tiles",
+				TILE_MAX_LIST);
+			return false;
+		}
+		l->frag[l->count++] = n->thing;
+	} while (parse_accept(c, ","));
+	return true;
+}
+
+static bool parse_zero(parser *c, bool *zero)
+{
+	*zero = parse_accept(c, "=");
+	return *zero || parse_accept(c, "+=") || parse_wanted(c, "'=' or '+='");
+}
+
 static bool parse_word(parser *c, tile_word *w)
 {
 	*w = WORD_MAX;
@@ -296,6 +359,15 @@ static bool parse_operand(parser *c, char letter, tile_operand *o)
 		return parse_integer(c, INT32_MIN, INT32_MAX, &o->integer);
 	case 'w':
 		return parse_word(c, &o->word);
+	case 'a':
+	case 'b':
+		return parse_bar(c, &o->bar, letter == 'b');
+	case 'm':
+		return parse_box(c, &o->box);
+	case 'l':
+		return parse_list(c, &o->list);
+	case 'z':
+		return parse_zero(c, &o->zero);
 	default:
 		ice("no operand letter '%c'", letter);
 	}
@@ -327,9 +399,12 @@ static void take_literal(const char **x, char lit[8])
 static void set_default(parser *c, tile_stmt *s, const char *group)
 {
 	int i = group[strcspn(group, "0123456789")] - '0';
+	char letter = tile_op_info[s->op].signature[i];
 
-	if (tile_op_info[s->op].signature[i] == 'i')
+	if (letter == 'i')
 		s->arg[i].integer = 1;
+	else if (letter == 'l')
+		s->arg[i].list.count = 0;
 	else
 		s->arg[i].value = tile_op_info[s->op].effect == EFFECT_FLOW ? tx_i32(c->p, 1)
 									    : tx_bool(c->p, true);
@@ -351,9 +426,14 @@ static bool parse_syntax(parser *c, tile_stmt *s)
 			const char *group = x++;
 
 			x += strspn(x, " ");
-			take_literal(&x, lit);
-			if (parse_accept(c, lit))
-				continue;
+			if (*x >= '0' && *x <= '9') {
+				if (c->tok.kind != TOKEN_LINE && c->tok.kind != TOKEN_END)
+					continue;
+			} else {
+				take_literal(&x, lit);
+				if (parse_accept(c, lit))
+					continue;
+			}
 			set_default(c, s, group);
 			x = strchr(group, '}') + 1;
 		} else if (*x == ' ' || *x == '}') {
@@ -367,32 +447,46 @@ static bool parse_syntax(parser *c, tile_stmt *s)
 	return true;
 }
 
+/* Where the line's first words, up to three joined by dots, end: end[0] the first one; the count. */
+static int opcode_words(const parser *c, uint32_t end[3])
+{
+	int n = 1;
+
+	end[0] = c->tok.at.end;
+	while (n < 3) {
+		tile_token dot = tile_lex(c->src, end[n - 1]), word;
+
+		if (!tile_token_is(c->src, &dot, "."))
+			break;
+		word = tile_lex(c->src, dot.at.end);
+		if (word.kind != TOKEN_WORD)
+			break;
+		end[n++] = word.at.end;
+	}
+	return n;
+}
+
 /* The operation that the line's first words name. */
 static bool parse_opcode(parser *c, tile_opcode *op)
 {
 	loc at = c->tok.at;
-	tile_token dot = tile_lex(c->src, at.end), second = tile_lex(c->src, dot.at.end);
-	uint32_t end = at.end;
+	uint32_t end[3];
 	const char *names[TILE_OP_COUNT], *near;
 
 	if (c->tok.kind != TOKEN_WORD)
 		return parse_wanted(c, "a statement");
-	for (int two = 1; two >= 0; two--) {
-		if (two && (!tile_token_is(c->src, &dot, ".") || second.kind != TOKEN_WORD))
-			continue;
-		end = two ? second.at.end : at.end;
+	for (int w = opcode_words(c, end) - 1; w >= 0; w--)
 		for (int i = 0; i < TILE_OP_COUNT; i++) {
 			size_t n = strlen(tile_op_info[i].text);
 
-			if (n != end - at.begin ||
+			if (n != end[w] - at.begin ||
 				memcmp(c->src->text + at.begin, tile_op_info[i].text, n) != 0)
 				continue;
 			*op = (tile_opcode)i;
-			c->tok.at.end = end;
+			c->tok.at.end = end[w];
 			parse_next(c);
 			return true;
 		}
-	}
 	diag_error(c->d, at, "unknown statement '%.*s'", (int)(at.end - at.begin),
 		c->src->text + at.begin);
 	for (int i = 0; i < TILE_OP_COUNT; i++)

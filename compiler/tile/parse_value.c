@@ -154,9 +154,16 @@ static tile_expr *named(parser *c)
 		return tx_frag(c->p, n->thing);
 	case NAME_ARG:
 		a = n->thing;
+		if (a->kind == ARG_MAP) {
+			diag_error(c->d, at, "tensor map '%s' is no value", n->name);
+			return NULL;
+		}
 		return a->kind == ARG_TENSOR ? index_of(c, n, at) : tx_arg(c->p, n->thing);
 	case NAME_BUFFER:
 		return index_of(c, n, at);
+	case NAME_BAR:
+		diag_error(c->d, at, "'%s' is no value", n->name);
+		break;
 	case NAME_NONE:
 	case NAME_RESERVED:
 	case NAME_POISON:

@@ -196,19 +196,11 @@ static void each_value(printer *c, const tile_stmt *s, void (*f)(printer *, cons
 	const char *signature = tile_op_info[s->op].signature;
 
 	for (int i = 0; signature[i]; i++) {
-		const tile_operand *o = &s->arg[i];
+		tile_expr *value[TILE_OPERAND_VALUES];
+		int n = tile_operand_values(signature[i], &s->arg[i], value);
 
-		if (signature[i] == 'e')
-			f(c, o->value);
-		if (signature[i] == 'f') {
-			f(c, o->slice.first_row);
-			f(c, o->slice.first);
-		}
-		if (signature[i] == 's') {
-			f(c, o->region.slot);
-			f(c, o->region.row);
-			f(c, o->region.col);
-		}
+		for (int k = 0; k < n; k++)
+			f(c, value[k]);
 	}
 }
 
@@ -270,6 +262,30 @@ static void print_region(printer *c, const tile_region *r)
 	text_put(c->out, "]");
 }
 
+static void print_list(printer *c, const tile_list *l)
+{
+	for (int i = 0; i < l->count; i++)
+		text_printf(c->out, "%s%s", i ? ", " : "", l->frag[i]->name);
+}
+
+static void print_box(printer *c, const tile_box *b)
+{
+	text_printf(c->out, "%s(", b->map->name);
+	for (int i = 0; i < b->rank; i++) {
+		if (i)
+			text_put(c->out, ", ");
+		print_value(c, b->coord[i], 0);
+	}
+	text_put(c->out, ")");
+}
+
+static void print_bar_ref(printer *c, const tile_bar_ref *b)
+{
+	text_printf(c->out, "%s[", b->bar->name);
+	print_value(c, b->index, 0);
+	text_put(c->out, "]");
+}
+
 static void print_operand(printer *c, char letter, const tile_operand *o)
 {
 	switch (letter) {
@@ -295,6 +311,21 @@ static void print_operand(printer *c, char letter, const tile_operand *o)
 	case 'w':
 		text_put(c->out, o->word == WORD_MAX ? "max" : "sum");
 		return;
+	case 'a':
+		text_put(c->out, o->bar.bar->name);
+		return;
+	case 'b':
+		print_bar_ref(c, &o->bar);
+		return;
+	case 'm':
+		print_box(c, &o->box);
+		return;
+	case 'l':
+		print_list(c, &o->list);
+		return;
+	case 'z':
+		text_put(c->out, o->zero ? "=" : "+=");
+		return;
 	default:
 		ice("no operand letter '%c'", letter);
 	}
@@ -305,8 +336,14 @@ static bool is_default(const tile_stmt *s, const char *group)
 {
 	int i = group[strcspn(group, "0123456789")] - '0';
 
-	return tile_op_info[s->op].signature[i] == 'i' ? s->arg[i].integer == 1
-						       : tx_is_const(s->arg[i].value, 1);
+	switch (tile_op_info[s->op].signature[i]) {
+	case 'i':
+		return s->arg[i].integer == 1;
+	case 'l':
+		return s->arg[i].list.count == 0;
+	default:
+		return tx_is_const(s->arg[i].value, 1);
+	}
 }
 
 static void print_syntax(printer *c, const tile_stmt *s)
@@ -314,7 +351,8 @@ static void print_syntax(printer *c, const tile_stmt *s)
 	const struct tile_op_info *info = &tile_op_info[s->op];
 
 	text_put(c->out, info->text);
-	if (*info->syntax && *info->syntax != '.')
+	if (*info->syntax && *info->syntax != '.' &&
+		!(*info->syntax == '{' && is_default(s, info->syntax)))
 		text_put(c->out, " ");
 	for (const char *x = info->syntax; *x; x++) {
 		if (*x == '{' && is_default(s, x))
@@ -381,8 +419,22 @@ static void print_block(printer *c, const tile_block *b)
 
 /* --- declarations --- */
 
+static void print_map(text *out, const tile_arg *a)
+{
+	text_printf(out, "    in %s : map %s box", a->name, a->tensor->name);
+	for (int i = 0; i < a->rank; i++)
+		text_printf(out, "%s %d", i ? "," : "", a->box[i]);
+	text_printf(out, " panel %d", TILE_PANEL);
+	print_comment(out, 0, a->what);
+	text_put(out, "\n");
+}
+
 static void print_arg(text *out, const tile_arg *a)
 {
+	if (a->kind == ARG_MAP) {
+		print_map(out, a);
+		return;
+	}
 	text_printf(out, "    %s %s : %s%s", a->written ? "out" : "in", a->name,
 		tile_type_name(a->type), a->kind == ARG_TENSOR ? "[]" : "");
 	print_comment(out, 0, a->what);
@@ -393,10 +445,24 @@ static void print_buffer(text *out, const tile_buffer *b)
 {
 	text_printf(out, "    shared %s : %s[%d, %d, %d] swizzle %d", b->name,
 		tile_type_name(b->type), b->slots, b->rows, b->cols, b->swizzle);
+	if (b->panel)
+		text_printf(out, " panel %d", b->panel);
 	if (b->offset >= 0)
 		text_printf(out, " at %lld", (long long)b->offset);
 	if (b->shares)
 		text_printf(out, " shares %s", b->shares->name);
+	print_comment(out, 0, b->what);
+	text_put(out, "\n");
+}
+
+static void print_bar(text *out, const tile_mbar *b)
+{
+	if (b->kind == BAR_MBARRIER)
+		text_printf(out, "    mbar %s[%d] count %d", b->name, b->slots, b->count);
+	else
+		text_printf(out, "    counter %s[%d]", b->name, b->slots);
+	if (b->offset >= 0)
+		text_printf(out, " at %lld", (long long)b->offset);
 	print_comment(out, 0, b->what);
 	text_put(out, "\n");
 }
@@ -430,6 +496,8 @@ static void print_head(const tile_program *p, text *out)
 		print_arg(out, p->arg.item[i]);
 	for (int i = 0; i < p->buffer.count; i++)
 		print_buffer(out, p->buffer.item[i]);
+	for (int i = 0; i < p->bar.count; i++)
+		print_bar(out, p->bar.item[i]);
 	for (int i = 0; i < p->frag.count; i++)
 		print_frag(out, p->frag.item[i]);
 }

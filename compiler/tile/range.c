@@ -184,6 +184,8 @@ static tile_range operation(tile_ranges *r, const tile_expr *x)
 		return between(0, 31);
 	case TX_WARP:
 		return between(0, r->p->warps - 1);
+	case TX_WARPGROUP:
+		return between(0, (r->p->warps - 1) / 4);
 	case TX_BLOCK:
 		return between(0, INT32_MAX);
 	default:

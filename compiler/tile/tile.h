@@ -9,19 +9,21 @@
  *   layout.c        which thread and register holds an element; where a shared element lies
  *   print.c         program -> text
  *   lex.c, parse*.c text -> program
- *   check.c         what one value or statement must satisfy
+ *   check.c, check_async.c  what one value or statement must satisfy
  *   range.c         bounds and divisibility of integer values
  *   verify.c        what the whole must satisfy: definition before use, uniform flow
  *
  * A program is one kernel: arguments, shared buffers, register tiles, and a block of statements
  * that every thread executes in step, unless an IF or FOR on a warp- or thread-varying value splits
- * it. FILL, COPY and BARRIER stand in flow that is uniform over the block; COMMIT, WAIT, LDSM, MMA,
- * ANY and QUAD in flow that is uniform over the warp.
+ * it. FILL, COPY and BARRIER stand in flow that is uniform over the block; the WGMMA statements in
+ * flow that is uniform over a warpgroup (four warps); COMMIT, WAIT, LDSM, MMA, ANY, QUAD and those
+ * on mbarriers and counters in flow that is uniform over the warp.
  *
- * Three kinds of storage:
+ * Four kinds of storage:
  *   variable        one value per thread (i32 i64 f32 b1); LET once, SET afterwards
  *   register tile   rows x cols elements spread over the threads of each warp by a layout; mutable
- *   shared buffer   slots x rows x cols elements in shared memory, swizzled */
+ *   shared buffer   slots x rows x cols elements in shared memory, swizzled
+ *   mbarrier        in shared memory, an array of them; counters the same */
 #pragma once
 #include "support/arena.h"
 #include "support/diag.h"
@@ -88,6 +90,9 @@ struct tile_buffer {
 	int slots, rows, cols; /* a row is a multiple of 16 bytes */
 	/* log2 of how many 16-byte chunks of a row are permuted by the row number, 0 to 3 */
 	int swizzle;
+	/* 0, or TILE_PANEL: a slot is its groups of 64 columns one after the other, each of them
+	 * rows x 128 bytes (the last one in full width too), as TMA writes and WGMMA reads them */
+	int panel;
 	tile_buffer *shares; /* NULL, or an earlier buffer whose memory this one uses too */
 	int64_t offset;      /* bytes from the start of dynamic shared memory; -1: not placed yet */
 	int id;
@@ -95,18 +100,43 @@ struct tile_buffer {
 	const char *what;
 };
 
-typedef enum { ARG_TENSOR, ARG_SCALAR } tile_arg_kind;
+#define TILE_PANEL 64 /* columns of 16 bits: 128 bytes, the widest that TMA and WGMMA swizzle */
 
-/* A kernel argument, in order. Tensors are base pointers; strides, lengths, params are scalars. */
+typedef enum { BAR_MBARRIER, BAR_COUNTER } tile_bar_kind;
+
+/* mbarriers (8 bytes each) or i32 counters (4 bytes each) in shared memory. */
 typedef struct {
+	const char *name;
+	tile_bar_kind kind;
+	int slots;
+	int count;      /* MBARRIER: arrivals that complete a phase */
+	int64_t offset; /* bytes from the start of dynamic shared memory; -1: not placed yet */
+	int id;
+	loc at;
+	const char *what;
+} tile_mbar;
+
+typedef enum { ARG_TENSOR, ARG_SCALAR, ARG_MAP } tile_arg_kind;
+
+#define TILE_MAX_RANK 5 /* dimensions of a tensor map */
+
+/* A kernel argument, in order. Tensors are base pointers; strides, lengths, params are scalars. A
+ * map is a CUtensorMap of 128 bytes by value (__grid_constant__), which the runtime encodes from
+ * the tensor's address, lengths and strides, with the 128-byte swizzle and zeros outside. Maps come
+ * last. */
+typedef struct tile_arg tile_arg;
+struct tile_arg {
 	const char *name;
 	tile_arg_kind kind;
 	tile_type type; /* tensor: element type as stored, bf16 f16 f32 i32; scalar: i32 i64 f32 */
 	bool written;   /* an output */
+	tile_arg *tensor;       /* MAP: of which tensor */
+	int rank;               /* MAP: its dimensions */
+	int box[TILE_MAX_RANK]; /* MAP: elements of one load in each, in the tensor's order */
 	int id;
 	loc at;
 	const char *what;
-} tile_arg;
+};
 
 typedef struct {
 	const char *name;
@@ -174,6 +204,27 @@ typedef struct {
 	int rows, cols;
 } tile_region;
 
+/* One mbarrier or counter of an array. */
+typedef struct {
+	tile_mbar *bar;
+	tile_expr *index; /* i32; INIT: NULL, the whole array */
+} tile_bar_ref;
+
+/* A box of a tensor map: its first element, in the tensor's order of dimensions. */
+typedef struct {
+	tile_arg *map;
+	tile_expr *coord[TILE_MAX_RANK];
+	int rank;
+} tile_box;
+
+#define TILE_MAX_LIST 8
+
+/* Whole register tiles. */
+typedef struct {
+	tile_frag *frag[TILE_MAX_LIST];
+	int count;
+} tile_list;
+
 typedef struct tile_stmt tile_stmt;
 
 typedef struct {
@@ -191,6 +242,10 @@ typedef struct {
 		tile_expr *value;   /* e */
 		int64_t integer;    /* i */
 		tile_word word;     /* w */
+		tile_bar_ref bar;   /* b, and a: the whole array */
+		tile_box box;       /* m */
+		tile_list list;     /* l */
+		bool zero;          /* z: '=' and not '+=' */
 	};
 } tile_operand;
 
@@ -223,6 +278,10 @@ typedef struct {
 		int count, cap;
 	} buffer;
 	struct {
+		tile_mbar **item;
+		int count, cap;
+	} bar;
+	struct {
 		tile_frag **item;
 		int count, cap;
 	} frag;
@@ -248,6 +307,9 @@ tile_program *tile_program_create(
 	arena *a, const char *name, const char *target, int warps, const source *src);
 tile_arg *tile_tensor(tile_program *p, loc at, const char *name, tile_type type, bool written);
 tile_arg *tile_scalar(tile_program *p, loc at, const char *name, tile_type type);
+/* A tensor map of `tensor`; the innermost extent of its box is TILE_PANEL. */
+tile_arg *tile_map_arg(
+	tile_program *p, loc at, const char *name, tile_arg *tensor, int rank, const int *box);
 /* A register tile; COLV is one over the columns of ACC. */
 tile_frag *tile_register(tile_program *p, loc at, const char *name, tile_layout l, tile_type type,
 	int rows, int cols);
@@ -262,7 +324,14 @@ tile_buffer *tile_shared(
 /* A buffer in the memory of `base`, which holds something else by then. */
 tile_buffer *tile_shared_again(tile_program *p, loc at, const char *name, tile_type type, int slots,
 	int rows, int cols, tile_buffer *base);
-/* Gives every buffer its offset (1024-byte aligned where swizzled) and sets shared_bytes. */
+/* A buffer in panels of TILE_PANEL columns, for TMA and WGMMA; 16-bit types, rows in eights. */
+tile_buffer *tile_shared_panels(
+	tile_program *p, loc at, const char *name, tile_type type, int slots, int rows, int cols);
+/* An array of mbarriers whose phases complete after `count` arrivals; an array of counters. */
+tile_mbar *tile_mbarrier(tile_program *p, loc at, const char *name, int slots, int count);
+tile_mbar *tile_counter(tile_program *p, loc at, const char *name, int slots);
+/* Gives every buffer its offset (1024-byte aligned where swizzled), behind them every mbarrier and
+ * counter, and sets shared_bytes. */
 void tile_place_shared(tile_program *p);
 
 /* Statements, appended to the open block. */
@@ -289,6 +358,29 @@ void tile_store(tile_program *p, loc at, tile_arg *tensor, tile_slice domain, ti
 	tile_expr *value, tile_expr *pred);
 void tile_store_shared(
 	tile_program *p, loc at, tile_region dst, tile_slice domain, tile_expr *value);
+/* Hopper: mbarriers, TMA, products of warpgroups. One lane of each warp that comes here does INIT,
+ * EXPECT, ARRIVE, the TMA load and COUNT. */
+void tile_init(tile_program *p, loc at, tile_mbar *bar);
+void tile_expect(tile_program *p, loc at, tile_mbar *bar, tile_expr *index, tile_expr *bytes);
+void tile_arrive(tile_program *p, loc at, tile_mbar *bar, tile_expr *index);
+void tile_await(tile_program *p, loc at, tile_mbar *bar, tile_expr *index, tile_expr *parity);
+/* `coord` has `rank` values; the bytes of the box count for bar[index]. */
+void tile_tma_load(tile_program *p, loc at, tile_region dst, tile_arg *map, tile_expr *const *coord,
+	int rank, tile_mbar *bar, tile_expr *index);
+void tile_fence_async(tile_program *p, loc at);
+/* acc += a * b, or = with `zero`. b: a region of a panel buffer, rows n x columns k, or with `trans`
+ * rows k x columns n. In wgmma_shared a is a region too, of the block's rows. */
+void tile_wgmma(tile_program *p, loc at, tile_slice acc, tile_slice a, tile_region b, bool trans,
+	bool zero);
+void tile_wgmma_shared(tile_program *p, loc at, tile_slice acc, tile_region a, tile_region b,
+	bool trans, bool zero);
+void tile_wgmma_fence(tile_program *p, loc at, tile_frag *const *f, int n);
+void tile_wgmma_commit(tile_program *p, loc at);
+void tile_wgmma_wait(tile_program *p, loc at, int groups, tile_frag *const *f, int n);
+void tile_bar_sync(tile_program *p, loc at, tile_expr *id, int threads);
+void tile_bar_arrive(tile_program *p, loc at, tile_expr *id, int threads);
+tile_var *tile_count(tile_program *p, loc at, const char *name, tile_mbar *bar, tile_expr *index);
+void tile_stsm(tile_program *p, loc at, tile_region dst, tile_slice src);
 /* Flow: begin returns the counter (FOR, UNROLL); the body is appended until the matching end. */
 tile_var *tile_for_begin(
 	tile_program *p, loc at, const char *name, tile_expr *from, tile_expr *to, tile_expr *step);
@@ -311,6 +403,12 @@ extern const struct tile_op_info {
 	const char *meaning;
 } tile_op_info[TILE_OP_COUNT];
 
+/* The values of an operand with this letter, at most TILE_OPERAND_VALUES; how many. */
+#define TILE_OPERAND_VALUES 5
+int tile_operand_values(char letter, const tile_operand *o, tile_expr *value[TILE_OPERAND_VALUES]);
+/* Whether the operation is one of WGMMA, WGMMAT, WGMMAS, WGMMAST. */
+bool tile_is_wgmma(tile_opcode op);
+
 /* --- value.c --- */
 
 /* Integer and float constants fold; x + 0, x * 1 and select of a constant vanish; i32 beside i64 is
@@ -322,7 +420,7 @@ tile_expr *tx_bool(tile_program *p, bool v);
 tile_expr *tx_var(tile_program *p, tile_var *v);
 tile_expr *tx_arg(tile_program *p, tile_arg *a);
 tile_expr *tx_frag(tile_program *p, tile_frag *f);
-tile_expr *tx_leaf(tile_program *p, tile_expr_op op); /* TID LANE WARP ROW COL */
+tile_expr *tx_leaf(tile_program *p, tile_expr_op op); /* TID LANE WARP WARPGROUP ROW COL */
 tile_expr *tx_block(tile_program *p, int axis);
 tile_expr *tx_global(tile_program *p, tile_arg *tensor, tile_expr *offset);
 tile_expr *tx_shared(
@@ -393,12 +491,25 @@ typedef struct {
 int tile_ldmatrix_count(const tile_frag *f, int rows, int cols);
 tile_ldmatrix tile_ldmatrix_at(const tile_frag *f, int rows, int cols, bool trans, int n);
 
-/* Byte offset of (row, col) inside one slot. With s = swizzle, chunk c of a row lies at place
- * c ^ (row >> (3 - s)) % 2^s: eight consecutive rows have any one chunk in different banks. */
+/* Byte offset of (row, col) inside one slot. With s = swizzle, chunk c of a row (of a panel's row)
+ * lies at place c ^ (row >> (3 - s)) % 2^s: eight consecutive rows have any one chunk in different
+ * banks. */
 int64_t tile_shared_offset(const tile_buffer *b, int64_t row, int64_t col);
 /* log2 of the permuted chunks for rows of `bytes`: of gcd(chunks, 8); odd numbers need none. */
 int tile_swizzle(int64_t bytes);
 int64_t tile_slot_bytes(const tile_buffer *b);
+/* Bytes of a whole array of mbarriers or counters, and of one of them. */
+int64_t tile_bar_bytes(const tile_mbar *b);
+int tile_bar_size(const tile_mbar *b);
+/* Bytes of one panel: its rows of 128 bytes. */
+int64_t tile_panel_bytes(const tile_buffer *b);
+
+/* The matrix descriptor of an operand that a WGMMA reads from a panel buffer, but for its address:
+ * (byte / 16) % 2^14 is to be added, where `byte` is the shared address of the first element of each
+ * step of 16: element (row, col + 16 i) of the region (K-major), or with `trans` (the region's rows
+ * are k, MN-major) element (row + 16 i, col). Rows begin at multiples of 8; columns at multiples of
+ * 16, with `trans` of TILE_PANEL. */
+uint64_t tile_descriptor(const tile_buffer *b, bool trans);
 
 /* --- print.c, parse.c, verify.c --- */
 

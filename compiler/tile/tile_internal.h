@@ -10,11 +10,13 @@ typedef enum {
 	NAME_POISON,
 	NAME_ARG,
 	NAME_BUFFER,
+	NAME_BAR,
 	NAME_FRAG,
 	NAME_VAR
 } tile_name_kind;
 
-/* What a name stands for; `thing` is the tile_arg, tile_buffer, tile_frag or tile_var. */
+/* What a name stands for; `thing` is the tile_arg, tile_buffer, tile_mbar, tile_frag or
+ * tile_var. */
 typedef struct {
 	const char *name;
 	tile_name_kind kind;
@@ -78,12 +80,15 @@ bool tile_token_is(const source *src, const tile_token *t, const char *s);
 
 /* --- check.c --- */
 
+/* Appends to `why`; returns false. */
+bool tile_check_no(text *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Operand types of one operation. False: `why` says what is wrong. */
 bool tile_check_expr(tile_expr_op op, tile_type to, const tile_expr *x, const tile_expr *y,
 	const tile_expr *z, text *why);
 bool tile_check_arg(const tile_arg *a, text *why);
 bool tile_check_frag(const tile_program *p, const tile_frag *f, text *why);
 bool tile_check_buffer(const tile_buffer *b, text *why);
+bool tile_check_bar(const tile_mbar *b, text *why);
 
 /* Marks of the nodes already visited, for walks over graphs: stamp[id] == now. */
 typedef struct {
@@ -97,6 +102,14 @@ void tile_walk_begin(tile_walk *w);
 bool tile_walk_first(tile_walk *w, const tile_expr *x);
 /* Operand types, shapes and layouts of one statement, without its body. */
 bool tile_check_stmt(tile_walk *w, const tile_stmt *s, text *why);
+/* A value at no element of a domain, of type `want`. */
+bool tile_check_plain(
+	tile_walk *w, const tile_expr *x, tile_type want, const char *what, text *why);
+
+/* --- check_async.c --- */
+
+/* The part of tile_check_stmt for mbarriers, TMA and WGMMA. */
+bool tile_check_async(tile_walk *w, const tile_stmt *s, text *why);
 
 /* --- range.c --- */
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* How far threads may disagree about a value. */
-typedef enum { SAME_IN_BLOCK, SAME_IN_WARP, VARYING } agreement;
+typedef enum { SAME_IN_BLOCK, SAME_IN_WARPGROUP, SAME_IN_WARP, VARYING } agreement;
 
 typedef struct {
 	const tile_program *p;
@@ -51,16 +51,12 @@ static bool each_value(verifier *v, const tile_stmt *s,
 	const char *signature = tile_op_info[s->op].signature;
 
 	for (int i = 0; signature[i]; i++) {
-		const tile_operand *o = &s->arg[i];
+		tile_expr *value[TILE_OPERAND_VALUES];
+		int n = tile_operand_values(signature[i], &s->arg[i], value);
 
-		if (signature[i] == 'e' && !f(v, s, o->value))
-			return false;
-		if (signature[i] == 'f' &&
-			(!f(v, s, o->slice.first) || !f(v, s, o->slice.first_row)))
-			return false;
-		if (signature[i] == 's' && (!f(v, s, o->region.slot) || !f(v, s, o->region.row) ||
-						   !f(v, s, o->region.col)))
-			return false;
+		for (int k = 0; k < n; k++)
+			if (!f(v, s, value[k]))
+				return false;
 	}
 	return true;
 }
@@ -81,16 +77,24 @@ static bool check_uses(verifier *v, const tile_stmt *s, const tile_expr *x)
 	return true;
 }
 
-/* Operands that the statement itself reads, as digits. */
-static const char *reads(tile_opcode op)
+/* Register tiles that the statement itself reads, as digits of operands. */
+static const char *reads(const tile_stmt *s)
 {
-	switch (op) {
+	switch (s->op) {
 	case TILE_REDUCE:
 		return "02";
 	case TILE_QUAD:
 		return "0";
 	case TILE_MMA:
 		return "012";
+	case TILE_WGMMA:
+	case TILE_WGMMAT:
+		return s->arg[1].zero ? "2" : "02";
+	case TILE_WGMMAS:
+	case TILE_WGMMAST:
+		return s->arg[1].zero ? "" : "0";
+	case TILE_STSM:
+		return "1";
 	default:
 		return "";
 	}
@@ -99,7 +103,7 @@ static const char *reads(tile_opcode op)
 static bool writes(tile_opcode op)
 {
 	return op == TILE_MAP || op == TILE_LDSM || op == TILE_LDSMT || op == TILE_LDS ||
-	       op == TILE_LDST;
+	       op == TILE_LDST || tile_is_wgmma(op);
 }
 
 static bool check_names(verifier *v, const tile_stmt *s)
@@ -107,7 +111,7 @@ static bool check_names(verifier *v, const tile_stmt *s)
 	tile_walk_begin(&v->walk);
 	if (!each_value(v, s, check_uses))
 		return false;
-	for (const char *r = reads(s->op); *r; r++) {
+	for (const char *r = reads(s); *r; r++) {
 		const tile_frag *f = s->arg[*r - '0'].slice.frag;
 
 		if (!v->written[f->id])
@@ -309,6 +313,8 @@ static agreement level_of(verifier *v, const tile_expr *x)
 		a = VARYING;
 	if (x->op == TX_WARP)
 		a = SAME_IN_WARP;
+	if (x->op == TX_WARPGROUP)
+		a = SAME_IN_WARPGROUP;
 	if (x->op == TX_VAR)
 		a = v->level[x->var->id];
 	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
@@ -347,7 +353,7 @@ static void spread_block(verifier *v, const tile_block *b, agreement flow)
 			raise(v, s->arg[0].var, level_of(v, s->arg[1].value));
 		if (s->op == TILE_SET)
 			raise(v, s->arg[0].var, worse(flow, level_of(v, s->arg[1].value)));
-		if (s->op == TILE_ANY)
+		if (s->op == TILE_ANY || s->op == TILE_COUNT)
 			raise(v, s->arg[0].var, SAME_IN_WARP);
 		if (s->op == TILE_FOR)
 			raise(v, s->arg[0].var, flow_level(v, s));
@@ -364,6 +370,23 @@ static agreement required(tile_opcode op)
 	case TILE_FILL:
 	case TILE_COPY:
 		return SAME_IN_BLOCK;
+	case TILE_WGMMA:
+	case TILE_WGMMAT:
+	case TILE_WGMMAS:
+	case TILE_WGMMAST:
+	case TILE_WFENCE:
+	case TILE_WCOMMIT:
+	case TILE_WWAIT:
+		return SAME_IN_WARPGROUP;
+	case TILE_BINIT:
+	case TILE_BEXPECT:
+	case TILE_BARRIVE:
+	case TILE_BWAIT:
+	case TILE_TMALOAD:
+	case TILE_NSYNC:
+	case TILE_NARRIVE:
+	case TILE_COUNT:
+	case TILE_STSM:
 	case TILE_COMMIT:
 	case TILE_WAIT:
 	case TILE_LDSM:
@@ -380,6 +403,7 @@ static agreement required(tile_opcode op)
 	case TILE_REDUCE:
 	case TILE_STORE:
 	case TILE_STORES:
+	case TILE_FENCEA:
 	case TILE_FOR:
 	case TILE_UNROLL:
 	case TILE_IF:

@@ -42,6 +42,7 @@ static void test_cases_read_back(void **state)
 	round_trip("exact");
 	round_trip("weights");
 	round_trip("flow");
+	round_trip("hopper");
 }
 
 /* --- mistakes --- */
