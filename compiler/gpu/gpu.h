@@ -4,6 +4,7 @@
  *   value.c      checked expressions -> tile values
  *   window.c     rows of a block, their windows, the block's union of them
  *   operand.c    shared tiles of keys and values, register tiles of A and Gv
+ *   product.c    S = A B and W += P V in 16-bit operands, or in three tf32 products for f32
  *   score.c      f, window and mask; running maximum and sum; rescaling
  *   lower.c      the loop nest: plan -> tile program
  *   epilogue.c   sums -> outputs
@@ -31,11 +32,12 @@ typedef struct {
 	const row_form *form;
 	const char *target;
 	gpu_family family;
-	tile_type operand; /* bf16 or f16 */
-	int warps, rows;   /* rows = 16 * warps */
-	int key_tile;      /* keys of one score tile */
-	int resident;      /* keys in shared memory at a time, a multiple of key_tile */
-	int slots;         /* 2: the next block is copied while this one is used */
+	/* operands of A B and of P V: bf16, f16, or f32 (three products of tf32) */
+	tile_type operand, value_operand;
+	int warps, rows; /* rows = 16 * warps */
+	int key_tile;    /* keys of one score tile */
+	int resident;    /* keys in shared memory at a time, a multiple of key_tile */
+	int slots;       /* 2: the next block is copied while this one is used */
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */

@@ -55,6 +55,7 @@ X gpu_float(gpu_cx *g, gpu_env *e, const expr *x); /* f32 */
 X gpu_offset(gpu_cx *g, const sema_tensor *t,
 	X *sub); /* i64 elements from subscripts; NULL ones are left out */
 /* --- lower.c --- */
+tile_type gpu_stored_type(sema_dtype t);
 void gpu_declare_arguments(gpu_cx *g);
 /* How many blocks: rows along x, batch entries and key heads along y. */
 const char *gpu_grid(const gpu_cx *g);
@@ -76,7 +77,8 @@ void gpu_build_a(gpu_cx *g);               /* A and c at g->outer */
 void gpu_build_segments(gpu_cx *g);        /* the same from streams already in registers */
 void gpu_declare_stream(gpu_cx *g, int s); /* g->stream[s], where A uses it */
 void gpu_declare_a(gpu_cx *g, int seg);
-/* A product of streams and nothing else. */
+/* A product of streams that is computed in the operands' own type: one of two 16-bit numbers is
+ * rounded once, more are multiplied in f32. */
 bool gpu_is_product(const gpu_plan *p, const expr *x);
 /* A plain load of the operand's own type along its last dimension: rows can be copied as they are.
  */
@@ -87,8 +89,9 @@ void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
  * in log2 units after it. */
 double gpu_a_scale(const gpu_cx *g);
 double gpu_score_scale(const gpu_cx *g);
-/* --- score.c --- */
+/* --- product.c --- */
 void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
+void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */
+/* --- score.c --- */
 void gpu_scores(gpu_cx *g, X key0); /* s = f(S + c), hidden where a row does not see the key */
 void gpu_weights(gpu_cx *g);        /* S -> P; running maximum, sum, rescaling */
-void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */

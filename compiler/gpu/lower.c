@@ -20,7 +20,7 @@ static X keep(gpu_cx *g, const char *name, X v)
 
 /* --- arguments --- */
 
-static tile_type stored_type(sema_dtype t)
+tile_type gpu_stored_type(sema_dtype t)
 {
 	switch (t) {
 	case DTYPE_BF16:
@@ -48,7 +48,8 @@ void gpu_declare_arguments(gpu_cx *g)
 	for (int t = 0; t < s->tensor.count; t++) {
 		const sema_tensor *x = s->tensor.item[t];
 
-		g->tensor[t] = tile_tensor(g->p, x->at, x->name, stored_type(x->dtype), x->output);
+		g->tensor[t] =
+			tile_tensor(g->p, x->at, x->name, gpu_stored_type(x->dtype), x->output);
 	}
 	for (int t = 0; t < s->tensor.count; t++)
 		for (int d = 0; d + 1 < s->tensor.item[t]->rank; d++) {

@@ -77,11 +77,25 @@ double gpu_score_scale(const gpu_cx *g)
 	return linear_scale(m) > 0 ? linear_scale(m) : 1;
 }
 
+/* How many streams x is the product of; -1: it is something else. */
+static int factors(const gpu_plan *p, const expr *x)
+{
+	int a, b;
+
+	if (model_stream_find(&p->streams, x) >= 0)
+		return 1;
+	if (x->op != EXPR_MUL)
+		return -1;
+	a = factors(p, x->arg[0]);
+	b = factors(p, x->arg[1]);
+	return a < 0 || b < 0 ? -1 : a + b;
+}
+
 bool gpu_is_product(const gpu_plan *p, const expr *x)
 {
-	if (model_stream_find(&p->streams, x) >= 0)
-		return true;
-	return x->op == EXPR_MUL && gpu_is_product(p, x->arg[0]) && gpu_is_product(p, x->arg[1]);
+	int n = factors(p, x);
+
+	return n > 0 && (n <= 2 || p->operand == TILE_F32);
 }
 
 /* --- declarations --- */
@@ -135,8 +149,8 @@ void gpu_operands(gpu_cx *g)
 	g->b = tile_shared(g->p, at, "keys", pl->operand, pl->slots, pl->resident, pl->d_pad);
 	g->b->what = "inner keys, one row a key";
 	if (pl->e_total) {
-		g->v = tile_shared(
-			g->p, at, "values", pl->operand, pl->slots, pl->resident, pl->e_total);
+		g->v = tile_shared(g->p, at, "values", pl->value_operand, pl->slots, pl->resident,
+			pl->e_total);
 		g->v->what = "inner values, one row a key";
 	}
 	for (int s = 0; s < pl->streams.count; s++)
@@ -148,8 +162,9 @@ void gpu_operands(gpu_cx *g)
 	g->score = tile_register(g->p, at, "s", LAYOUT_ACC, TILE_F32, pl->rows, pl->key_tile);
 	g->score->what = "scores of one key tile";
 	if (pl->e_total) {
-		g->weight = tile_register(
-			g->p, at, "w", LAYOUT_OPA, pl->operand, pl->rows, pl->key_tile);
+		if (pl->value_operand != TILE_F32)
+			g->weight = tile_register(g->p, at, "w", LAYOUT_OPA, pl->value_operand,
+				pl->rows, pl->key_tile);
 		g->out =
 			tile_register(g->p, at, "acc", LAYOUT_ACC, TILE_F32, pl->rows, pl->e_total);
 		g->out->what = "output sums";
@@ -167,16 +182,16 @@ void gpu_operands(gpu_cx *g)
 
 /* --- keys and values --- */
 
-bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d)
+/* A plain load of numbers of that type along their last dimension. */
+static bool copyable(tile_type type, const expr *x, const sema_axis *d)
 {
 	const sema_tensor *t;
 	const expr *last;
 
-	if (!x || x->op != EXPR_LOAD || !d || d->extent % 8)
+	if (!x || x->op != EXPR_LOAD || !d || d->extent * tile_type_bytes(type) % 16)
 		return false;
 	t = x->load.tensor;
-	if ((t->dtype == DTYPE_BF16) != (pl->operand == TILE_BF16) ||
-		(t->dtype != DTYPE_BF16 && t->dtype != DTYPE_F16))
+	if (gpu_stored_type(t->dtype) != type)
 		return false;
 	last = x->load.sub[t->rank - 1];
 	if (last->op != EXPR_COORD || last->axis != d || d->extent != t->dim[t->rank - 1].extent)
@@ -185,6 +200,11 @@ bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d)
 		if (x->load.sub[i]->op != EXPR_COORD || x->load.sub[i]->axis == d)
 			return false;
 	return true;
+}
+
+bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d)
+{
+	return copyable(pl->operand, x, d);
 }
 
 static void key_env(gpu_cx *g, gpu_env *e, X key)
@@ -212,7 +232,7 @@ static void fill_operand(
 	v = tx_3(g->p, TX_SELECT, inside, x ? gpu_float(g, &e, x) : tx_f32(g->p, 1),
 		tx_f32(g->p, 0));
 	tile_fill(g->p, at, tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, extent),
-		tx_cvt(g->p, g->plan->operand, v));
+		tx_cvt(g->p, buf->type, v));
 }
 
 static void copy_operand(
@@ -234,7 +254,7 @@ static void copy_operand(
 static void load_operand(
 	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
 {
-	if (!gpu_copyable(g->plan, x, d)) {
+	if (!copyable(buf->type, x, d)) {
 		fill_operand(g, buf, slot, key0, x, d, col);
 		return;
 	}

@@ -10,8 +10,7 @@
 enum {
 	REGISTERS_MOST = 255, /* of a thread */
 	REGISTERS_OTHER = 40, /* addresses, row vectors, loop counters */
-	REGISTERS_AIM = 232,  /* leaves ptxas room to schedule */
-	OPERAND_BYTES = 2
+	REGISTERS_AIM = 232   /* leaves ptxas room to schedule */
 };
 
 static int pad16(int64_t x)
@@ -65,51 +64,86 @@ static bool multiple(const sema_setting *x, int unit, diags *d)
 
 /* --- operands --- */
 
-/* 16-bit products: bf16 unless some operand is f16. f32 operands have no lowering of their own. */
-static bool collect_types(const expr *x, bool *bf16, bool *f16, const expr **f32)
+/* Types of the vectors along d that the query, or a key, brings into a product. Numbers that are the
+ * same for all positions, or for all features, are not operands. */
+typedef struct {
+	bool bf16, f16, f32;
+	loc at; /* of an f32 one */
+} operand_types;
+
+static bool by_position(const expr *x)
+{
+	for (int i = 0; i < x->load.tensor->rank; i++)
+		if (x->load.sub[i]->op == EXPR_COORD && x->load.sub[i]->axis->kind != AXIS_FEATURE)
+			return true;
+	return false;
+}
+
+static void collect_types(const expr *x, const sema_axis *d, operand_types *t)
 {
 	expr *const *kid;
 	int kids;
 
 	if (!x)
-		return true;
+		return;
 	if (x->op == EXPR_LOAD) {
-		sema_dtype t = x->load.tensor->dtype;
+		sema_dtype type = x->load.tensor->dtype;
 
-		*bf16 = *bf16 || t == DTYPE_BF16;
-		*f16 = *f16 || t == DTYPE_F16;
-		if (t == DTYPE_F32 && !*f32)
-			*f32 = x;
-		return true;
+		if (!by_position(x) || (d && !expr_depends(x, d)))
+			return;
+		t->bf16 = t->bf16 || type == DTYPE_BF16;
+		t->f16 = t->f16 || type == DTYPE_F16;
+		if (type == DTYPE_F32 && !t->f32) {
+			t->f32 = true;
+			t->at = x->at;
+		}
+		return;
 	}
 	kids = expr_kids(x, &kid);
 	for (int i = 0; i < kids; i++)
-		collect_types(kid[i], bf16, f16, f32);
-	return true;
+		collect_types(kid[i], d, t);
 }
 
-static bool choose_operand(gpu_plan *p, const arch *a, diags *d)
+/* f32 where some operand is, 16 bits else: bf16 unless all are f16. Computed operands take `other`'s
+ * type. */
+static bool product_type(
+	const operand_types *t, const arch *a, loc at, tile_type other, tile_type *type, diags *d)
 {
-	bool bf16 = false, f16 = false;
-	const expr *f32 = NULL;
+	bool none = !t->bf16 && !t->f16 && !t->f32;
 
-	for (int i = 0; i < p->form->segments; i++)
-		collect_types(p->form->segment[i].b, &bf16, &f16, &f32);
-	for (int i = 0; i < p->form->outputs; i++)
-		collect_types(p->form->output[i].inner, &bf16, &f16, &f32);
-	if (f32) {
-		diag_error(d, f32->at, "'%s' is f32: this target's products take bf16 or f16",
-			f32->load.tensor->name);
-		diag_hint(d, "run it with --device cpu, or give the operand a 16-bit type");
+	*type = t->f32 ? TILE_F32 : none ? other : t->bf16 ? TILE_BF16 : TILE_F16;
+	if (*type == TILE_F32 && !arch_has(a, ARCH_MMA_TF32)) {
+		diag_error(d, t->f32 ? t->at : at, "%s has no matrix instruction for f32 operands",
+			a->name);
+		diag_hint(d, "f16 operands run on it; f32 ones on sm_80 and later");
 		return false;
 	}
-	p->operand = f16 && !bf16 ? TILE_F16 : TILE_BF16;
-	if (p->operand == TILE_BF16 && !arch_has(a, ARCH_MMA_BF16)) {
-		diag_error(d, p->form->spec->at, "%s has no bf16 matrix instruction", a->name);
+	if (*type == TILE_BF16 && !arch_has(a, ARCH_MMA_BF16)) {
+		diag_error(d, at, "%s has no bf16 matrix instruction", a->name);
 		diag_hint(d, "f16 operands run on it");
 		return false;
 	}
 	return true;
+}
+
+static bool choose_operands(gpu_plan *p, const arch *a, diags *d)
+{
+	const row_form *m = p->form;
+	operand_types keys = {0}, values = {0};
+	tile_type most = arch_has(a, ARCH_MMA_TF32) ? TILE_F32 : TILE_F16;
+	loc at = m->spec->at;
+
+	for (int i = 0; i < m->segments; i++) {
+		collect_types(m->segment[i].a, m->segment[i].d, &keys);
+		collect_types(m->segment[i].b, m->segment[i].d, &keys);
+	}
+	for (int i = 0; i < m->outputs; i++)
+		collect_types(m->output[i].inner, m->output[i].e, &values);
+	if (!keys.bf16 && !keys.f16 && !keys.f32)
+		return product_type(&values, a, at, most, &p->value_operand, d) &&
+		       product_type(&keys, a, at, p->value_operand, &p->operand, d);
+	return product_type(&keys, a, at, most, &p->operand, d) &&
+	       product_type(&values, a, at, p->operand, &p->value_operand, d);
 }
 
 static void value_columns(gpu_plan *p)
@@ -134,9 +168,11 @@ static void value_columns(gpu_plan *p)
 /* Rows on their way to registers share the keys' memory. */
 static int64_t shared_need(const gpu_plan *p, int resident, int slots)
 {
-	int64_t keys = (int64_t)slots * resident * p->d_pad * OPERAND_BYTES;
-	int64_t values = (int64_t)slots * resident * p->e_total * OPERAND_BYTES;
-	int64_t rows = (int64_t)p->rows * p->d_pad * OPERAND_BYTES;
+	int key_bytes = tile_type_bytes(p->operand),
+	    value_bytes = tile_type_bytes(p->value_operand);
+	int64_t keys = (int64_t)slots * resident * p->d_pad * key_bytes;
+	int64_t values = (int64_t)slots * resident * p->e_total * value_bytes;
+	int64_t rows = (int64_t)p->rows * p->d_pad * key_bytes;
 
 	keys = keys > rows ? keys : rows;
 	return (keys + 1023) / 1024 * 1024 + (values + 1023) / 1024 * 1024;
@@ -145,16 +181,22 @@ static int64_t shared_need(const gpu_plan *p, int resident, int slots)
 /* Registers a thread needs: 16 rows a warp, so a column of accumulators takes half a register. */
 static int register_need(const gpu_plan *p, int key_tile)
 {
-	int n = REGISTERS_OTHER + key_tile / 2 + key_tile / 4;
-	int a = p->d_pad / 4; /* one A, packed */
+	bool packed = p->operand != TILE_F32;
+	int each = packed ? 4 : 2; /* columns of A in a register */
+	int n = REGISTERS_OTHER + key_tile / 2;
+	int a = p->d_pad / each;
+
+	/* P in 16 bits, else what is split of one step: 8 keys deep */
+	n += p->value_operand != TILE_F32 ? key_tile / 4 : 32;
+	n += packed ? 0 : key_tile / 2;
 
 	n += p->e_total / 2;
 	n += a;
 	if (p->form->outers)
-		n += p->e_total / 2 + a + p->d_pad / 8;
+		n += p->e_total / 2 + a + p->d_pad / (2 * each);
 	for (int i = 0; i < p->streams.count; i++)
 		if (p->streams.item[i].outer < 0 && i > 0 && p->form->outers)
-			n += (int)p->streams.item[i].d->extent / 4;
+			n += (int)p->streams.item[i].d->extent / each;
 	return n + 16; /* one operand b in flight */
 }
 
@@ -288,7 +330,7 @@ bool gpu_plan_make(const row_form *m, const char *target, gpu_plan *p, diags *d)
 		return false;
 	}
 	value_columns(p);
-	return choose_operand(p, a, d) && choose_rows(p, d) && choose_key_tile(p, d) &&
+	return choose_operands(p, a, d) && choose_rows(p, d) && choose_key_tile(p, d) &&
 	       choose_resident(p, a, d);
 }
 
@@ -297,6 +339,8 @@ void gpu_plan_print(const gpu_plan *p, text *out)
 	text_line(out, "plan %s on %s", p->form->spec->name, p->target);
 	text_printf(out, "%s", p->why.data ? p->why.data : "");
 	text_line(out,
-		"operands %s, %d score features, %d value features, about %d registers a thread",
-		tile_type_name(p->operand), p->d_pad, p->e_total, p->registers);
+		"operands %s and %s, %d score features, %d value features, about %d registers a "
+		"thread",
+		tile_type_name(p->operand), tile_type_name(p->value_operand), p->d_pad, p->e_total,
+		p->registers);
 }

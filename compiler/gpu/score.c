@@ -1,4 +1,4 @@
-/* score.c: scores of one key tile, their weights, and the products around them.
+/* score.c: f, window and mask of one key tile's scores, and their weights.
  * A row's weights are 2^(scale * s - m). m is at most SLACK below the largest scale * s that the row
  * has seen, so weights stay below 2^SLACK; when any row of a warp finds a score beyond that, the
  * warp raises m to the largest and rescales l, O and W: rare, and most tiles need no exchange
@@ -26,59 +26,6 @@ static X frag(gpu_cx *g, tile_frag *f)
 static X both(gpu_cx *g, X a, X b)
 {
 	return a ? b ? op2(g, TX_AND, a, b) : a : b;
-}
-
-void gpu_score_product(gpu_cx *g, X slot, X tile)
-{
-	const gpu_plan *pl = g->plan;
-	tile_frag *b = NULL;
-	X key = op2(g, TX_MUL, tile, i32(g, pl->key_tile));
-
-	tile_map(g->p, g->s->at, tile_whole(g->score), tx_f32(g->p, 0));
-	tile_note(g->p, "scores: S = A B");
-	for (int seg = 0; seg < g->m->segments; seg++) {
-		loc at = g->m->segment[seg].b->at;
-		tile_var *kt;
-		X k, col;
-
-		if (!b)
-			b = tile_register(
-				g->p, at, "kb", LAYOUT_OPB, pl->operand, 16, pl->key_tile);
-		kt = tile_unroll_begin(g->p, at, "dt", 0, g->a[seg]->cols / 16, 1);
-		k = op2(g, TX_MUL, tx_var(g->p, kt), i32(g, 16));
-		col = op2(g, TX_ADD, k, i32(g, pl->d_offset[seg]));
-		tile_ldsm(g->p, at, tile_whole(b),
-			tile_part(g->b, slot, key, col, pl->key_tile, 16), false);
-		tile_mma(g->p, at, tile_whole(g->score), tile_columns(g->a[seg], k, 16),
-			tile_whole(b));
-		tile_end(g->p);
-	}
-}
-
-void gpu_value_product(gpu_cx *g, X slot, X tile)
-{
-	const gpu_plan *pl = g->plan;
-	loc at = g->s->at;
-	int chunk = pl->e_total % 64 == 0 ? 64 : pl->e_total % 32 == 0 ? 32 : 16;
-	tile_frag *b;
-	tile_var *kt, *ec;
-	X k, col, key;
-
-	if (!pl->e_total)
-		return;
-	b = tile_register(g->p, at, "vb", LAYOUT_OPB, pl->operand, 16, chunk);
-	tile_map(g->p, at, tile_whole(g->weight), tx_cvt(g->p, pl->operand, frag(g, g->score)));
-	tile_note(g->p, "sums: += P V");
-	kt = tile_unroll_begin(g->p, at, "kt", 0, pl->key_tile / 16, 1);
-	ec = tile_unroll_begin(g->p, at, "ec", 0, pl->e_total / chunk, 1);
-	k = op2(g, TX_MUL, tx_var(g->p, kt), i32(g, 16));
-	key = op2(g, TX_ADD, op2(g, TX_MUL, tile, i32(g, pl->key_tile)), k);
-	col = op2(g, TX_MUL, tx_var(g->p, ec), i32(g, chunk));
-	tile_ldsm(g->p, at, tile_whole(b), tile_part(g->v, slot, key, col, 16, chunk), true);
-	tile_mma(g->p, at, tile_columns(g->sum, col, chunk), tile_columns(g->weight, k, 16),
-		tile_whole(b));
-	tile_end(g->p);
-	tile_end(g->p);
 }
 
 /* --- f, window, mask --- */

@@ -422,7 +422,7 @@ tile_expr *tx_3(tile_program *p, tile_expr_op op, tile_expr *x, tile_expr *y, ti
 
 tile_expr *tx_cvt(tile_program *p, tile_type to, tile_expr *x)
 {
-	return checked(p, TX_CVT, to, x, NULL, NULL);
+	return x->type == to ? x : checked(p, TX_CVT, to, x, NULL, NULL);
 }
 
 tile_expr *tx_bits(tile_program *p, tile_type to, tile_expr *x)
