@@ -9,7 +9,9 @@
  *   ptx_pack.c    values of bf16 and f16, computed in pairs
  *   ptx_stmt.c    statements on registers, and flow
  *   ptx_shared.c  statements that read and write shared memory
- *   ptx_store.c   statements that write from register tiles */
+ *   ptx_store.c   statements that write from register tiles
+ *   ptx_async.c   mbarriers, counters, numbered barriers, TMA
+ *   ptx_wgmma.c   products of warpgroups */
 #pragma once
 #include "arch/arch.h"
 #include "support/diag.h"

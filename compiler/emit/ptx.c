@@ -109,18 +109,58 @@ static void annotate(ptx_cx *h, const char *key, int v)
 		LLVMMetadataAsValue(h->cx, LLVMMDNodeInContext2(h->cx, n, 3)));
 }
 
+static T parameter_type(ptx_cx *h, const tile_arg *a)
+{
+	switch (a->kind) {
+	case ARG_TENSOR:
+		return h->global;
+	case ARG_MAP:
+		return LLVMPointerTypeInContext(h->cx, 0);
+	case ARG_SCALAR:
+		break;
+	}
+	return ptx_type(h, a->type);
+}
+
+/* Tensor maps: 128 bytes by value that stay where the launch put them; without grid_constant LLVM
+ * copies them to local memory, where TMA does not find them. */
+static void declare_maps(ptx_cx *h)
+{
+	T bytes = LLVMArrayType2(h->i64, 16);
+	LLVMMetadataRef *number = ARENA_ARRAY(h->arena, LLVMMetadataRef, h->p->arg.count + 1);
+	LLVMMetadataRef n[3] = {
+		LLVMValueAsMetadata(h->fn), LLVMMDStringInContext2(h->cx, "grid_constant", 13)};
+	unsigned byval = LLVMGetEnumAttributeKindForName("byval", 5), maps = 0;
+	unsigned align = LLVMGetEnumAttributeKindForName("align", 5);
+
+	for (int i = 0; i < h->p->arg.count; i++) {
+		unsigned k = (unsigned)i + 1;
+
+		if (h->p->arg.item[i]->kind != ARG_MAP)
+			continue;
+		LLVMAddAttributeAtIndex(h->fn, k, LLVMCreateTypeAttribute(h->cx, byval, bytes));
+		LLVMAddAttributeAtIndex(h->fn, k, LLVMCreateEnumAttribute(h->cx, align, 64));
+		number[maps++] = LLVMValueAsMetadata(ptx_i32(h, k));
+	}
+	if (maps == 0)
+		return;
+	n[2] = LLVMMDNodeInContext2(h->cx, number, maps);
+	LLVMAddNamedMetadataOperand(h->mod, "nvvm.annotations",
+		LLVMMetadataAsValue(h->cx, LLVMMDNodeInContext2(h->cx, n, 3)));
+}
+
 static void declare_kernel(ptx_cx *h)
 {
 	const tile_program *p = h->p;
 	T *type = ARENA_ARRAY(h->arena, T, p->arg.count + 1);
 
 	for (int i = 0; i < p->arg.count; i++)
-		type[i] = p->arg.item[i]->kind == ARG_TENSOR ? h->global
-							     : ptx_type(h, p->arg.item[i]->type);
+		type[i] = parameter_type(h, p->arg.item[i]);
 	h->fn = LLVMAddFunction(
 		h->mod, p->name, LLVMFunctionType(h->vd, type, (unsigned)p->arg.count, 0));
 	LLVMSetFunctionCallConv(h->fn, 71); /* ptx_kernel */
 	attribute(h, (unsigned)LLVMAttributeFunctionIndex, "nounwind");
+	declare_maps(h);
 	for (int i = 0; i < p->arg.count; i++) {
 		if (p->arg.item[i]->kind != ARG_TENSOR)
 			continue;
@@ -180,6 +220,20 @@ static void find_mutable(ptx_cx *h, const tile_block *b)
 	}
 }
 
+/* From lane 0: ptxas sees that it is the same for the whole warp, and addresses made of it too. */
+static num warpgroup(ptx_cx *h)
+{
+	V mine;
+
+	if (h->p->warps <= 4)
+		return num_const(h->i32, 0);
+	mine = num_v(h, num_div(h, h->warp, num_const(h->i32, 4)));
+	mine = ptx_asm(h, h->i32, PTX_PURE, "=r,r", &mine, 1,
+		"shfl.sync.idx.b32 $0, $1, 0, 31, 0xffffffff;");
+	ptx_set_lasting(h, mine);
+	return num_range(num_of(h, mine), 0, (h->p->warps - 1) / 4);
+}
+
 static void define_lanes(ptx_cx *h)
 {
 	V tid = ptx_intrinsic(h, "llvm.nvvm.read.ptx.sreg.tid.x", NULL, NULL, 0);
@@ -187,6 +241,7 @@ static void define_lanes(ptx_cx *h)
 	h->tid = num_range(num_of(h, tid), 0, 32 * h->p->warps - 1);
 	h->lane = num_mod(h, h->tid, num_const(h->i32, 32));
 	h->warp = num_div(h, h->tid, num_const(h->i32, 32));
+	h->warpgroup = warpgroup(h);
 	h->group = num_div(h, h->lane, num_const(h->i32, 4));
 	h->quad = num_mod(h, h->lane, num_const(h->i32, 4));
 	ptx_set_lasting(h, tid);
@@ -226,6 +281,7 @@ static void build_kernel(ptx_cx *h)
 	declare_tiles(h);
 	find_mutable(h, &h->p->body);
 	define_lanes(h);
+	ptx_prefetch_maps(h);
 	ptx_block(h, &h->p->body);
 	LLVMBuildRetVoid(h->b);
 	LLVMDisposeBuilder(h->b);

@@ -240,39 +240,63 @@ static bool find_asm(ptx_cx *h, V f, const V *arg, int args, uintptr_t key[4], V
 	return *out != NULL;
 }
 
+/* The assembly as a callee; *type is the type of a call of it. */
+static V asm_callee(ptx_cx *h, T result, bool effects, const char *constraints, const V *arg,
+	int args, const char *body, T *type)
+{
+	T few[16], *list = args <= 16 ? few : ARENA_ARRAY(h->arena, T, args);
+
+	for (int i = 0; i < args; i++)
+		list[i] = LLVMTypeOf(arg[i]);
+	*type = LLVMFunctionType(result, list, (unsigned)args, 0);
+	return LLVMGetInlineAsm(*type, body, strlen(body), constraints, strlen(constraints),
+		effects, 0, LLVMInlineAsmDialectATT, 0);
+}
+
+static V asm_call(ptx_cx *h, T type, V callee, V *arg, int args)
+{
+	V r = LLVMBuildCall2(h->b, type, callee, arg, (unsigned)args, "");
+
+	call_attribute(h, r, "convergent");
+	call_attribute(h, r, "nounwind");
+	return r;
+}
+
 V ptx_asm(ptx_cx *h, T result, ptx_effect effect, const char *constraints, V *arg, int args,
 	const char *fmt, ...)
 {
 	bool once = effect == PTX_PURE && args <= 2;
 	uintptr_t key[4] = {0};
 	char body[512], list[128];
-	T type[16], ft;
 	va_list ap;
+	T type;
 	V f, r;
 
 	va_start(ap, fmt);
-	if (vsnprintf(body, sizeof body, fmt, ap) >= (int)sizeof body || args > 16)
+	if (vsnprintf(body, sizeof body, fmt, ap) >= (int)sizeof body)
 		ice("inline assembly too long");
 	va_end(ap);
 	snprintf(list, sizeof list, "%s%s", constraints,
 		effect == PTX_PURE ? ""
 		: *constraints     ? ",~{memory}"
 				   : "~{memory}");
-	for (int i = 0; i < args; i++)
-		type[i] = LLVMTypeOf(arg[i]);
-	ft = LLVMFunctionType(result, type, (unsigned)args, 0);
-	f = LLVMGetInlineAsm(ft, body, strlen(body), list, strlen(list), effect != PTX_PURE, 0,
-		LLVMInlineAsmDialectATT, 0);
+	f = asm_callee(h, result, effect != PTX_PURE, list, arg, args, body, &type);
 	if (once && find_asm(h, f, arg, args, key, &r))
 		return r;
-	r = LLVMBuildCall2(h->b, ft, f, arg, (unsigned)args, "");
-	call_attribute(h, r, "convergent");
-	call_attribute(h, r, "nounwind");
+	r = asm_call(h, type, f, arg, args);
 	if (effect == PTX_PURE) {
 		call_attribute(h, r, "memory"); /* none */
 		call_attribute(h, r, "willreturn");
 	}
 	return once ? remember(h, key, r) : r;
+}
+
+V ptx_asm_long(ptx_cx *h, T result, const char *constraints, V *arg, int args, const char *body)
+{
+	T type;
+	V f = asm_callee(h, result, true, constraints, arg, args, body, &type);
+
+	return asm_call(h, type, f, arg, args);
 }
 
 V ptx_field(ptx_cx *h, V aggregate, int i)

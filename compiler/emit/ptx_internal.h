@@ -67,11 +67,11 @@ typedef struct {
 	LLVMBuilderRef b;
 	V fn, smem;
 	T i1, i16, i32, i64, f16, f32, vd, global;
-	num tid, lane, warp, group, quad; /* group = lane / 4, quad = lane % 4 */
-	ptx_tile *frag;                   /* [frag.id] */
-	ptx_var *var;                     /* [var.id] */
-	int16_t **peer;                   /* [src.id * frags + domain.id], see ptx_peer */
-	ptx_memo *memo, *pair;            /* [expr.id]: values, packed values */
+	num tid, lane, warp, warpgroup, group, quad; /* group = lane / 4, quad = lane % 4 */
+	ptx_tile *frag;                              /* [frag.id] */
+	ptx_var *var;                                /* [var.id] */
+	int16_t **peer;        /* [src.id * frags + domain.id], see ptx_peer */
+	ptx_memo *memo, *pair; /* [expr.id]: values, packed values */
 	uint32_t serial, epoch;
 	struct {
 		ptx_known *item;
@@ -117,6 +117,8 @@ typedef enum { PTX_PURE, PTX_MEMORY } ptx_effect;
 /* Inline assembly; pure ones with equal operands are computed once. */
 V ptx_asm(ptx_cx *h, T result, ptx_effect effect, const char *constraints, V *arg, int args,
 	const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+/* With all of its constraints, and of any length; never removed, always in order. */
+V ptx_asm_long(ptx_cx *h, T result, const char *constraints, V *arg, int args, const char *body);
 V ptx_field(ptx_cx *h, V aggregate, int i);
 /* A struct of n times `type`. */
 T ptx_struct(ptx_cx *h, T type, int n);
@@ -208,6 +210,12 @@ ptx_cells ptx_slice(ptx_cx *h, const tile_slice *s);
 int ptx_register(const ptx_cells *c, int row, int col, int i);
 void ptx_block(ptx_cx *h, const tile_block *b);
 
+/* A diagnostic unless the architecture has the families that a statement needs. */
+bool ptx_needs(ptx_cx *h, const tile_stmt *s, unsigned families);
+void ptx_prefetch_maps(ptx_cx *h);
+
+/* Where dynamic shared memory begins: a multiple of 1024. */
+num ptx_shared_base(ptx_cx *h);
 /* Address in shared memory of (base + row, col) of a slot; `row` is the part that differs between
  * threads. */
 num ptx_shared_at(ptx_cx *h, const tile_buffer *b, num slot, num base, num row, num col);

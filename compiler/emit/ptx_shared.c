@@ -49,18 +49,31 @@ static num swizzle_bits(ptx_cx *h, int swizzle, num base, num row)
 	return num_times(h, x, 16);
 }
 
+num ptx_shared_base(ptx_cx *h)
+{
+	num at = num_range(num_of(h, h->smem), 0, 1 << 18);
+
+	at.zeros = 10;
+	return at;
+}
+
 num ptx_shared_at(ptx_cx *h, const tile_buffer *b, num slot, num base, num row, num col)
 {
-	int size = tile_type_bytes(b->type);
-	num byte = num_times(h, col, size), at;
+	int size = tile_type_bytes(b->type), width = (b->panel ? b->panel : b->cols) * size;
+	num at = ptx_shared_base(h), byte;
 
+	if (b->panel && b->cols > b->panel) {
+		num panel = num_const(h->i32, b->panel);
+
+		at = num_add(h, at, num_times(h, num_div(h, col, panel), tile_panel_bytes(b)));
+		col = num_mod(h, col, panel);
+	}
+	byte = num_times(h, col, size);
 	if (b->swizzle)
 		byte = swizzle_bytes(h, byte, swizzle_bits(h, b->swizzle, base, row), b->swizzle);
-	at = num_of(h, h->smem);
-	at.zeros = 10;
 	at = num_add(h, at, num_times(h, slot, tile_slot_bytes(b)));
-	at = num_add(h, at, num_times(h, base, (int64_t)b->cols * size));
-	at = num_add(h, at, num_add(h, num_times(h, row, (int64_t)b->cols * size), byte));
+	at = num_add(h, at, num_times(h, base, width));
+	at = num_add(h, at, num_add(h, num_times(h, row, width), byte));
 	return num_plus(h, at, b->offset);
 }
 
@@ -298,16 +311,24 @@ static void warp_part(ptx_cx *h, const tile_slice *f, bool trans, num *row, num 
 		*row = num_add(h, *row, first);
 }
 
+/* Where this lane's row of the matrices lies. */
+static num matrix_at(
+	ptx_cx *h, const tile_buffer *b, num slot, num row, num col, const tile_ldmatrix *m)
+{
+	int half = m->matrices == 4; /* else the addresses of lanes from 16 on are not used */
+
+	return ptx_shared_at(h, b, slot, num_plus(h, row, m->row),
+		lane_part(h, true, m->row8, half * m->row16),
+		num_plus(
+			h, num_add(h, col, lane_part(h, false, m->col8, half * m->col16)), m->col));
+}
+
 static void load_matrices(ptx_cx *h, const tile_stmt *s, bool trans, num slot, num row, num col,
 	const tile_ldmatrix *m)
 {
 	const tile_slice *f = &s->arg[0].slice;
 	ptx_cells c = ptx_slice(h, f);
-	int half = m->matrices == 4; /* else the addresses of lanes from 16 on are not used */
-	num at = ptx_shared_at(h, s->arg[1].region.buffer, slot, num_plus(h, row, m->row),
-		lane_part(h, true, m->row8, half * m->row16),
-		num_plus(
-			h, num_add(h, col, lane_part(h, false, m->col8, half * m->col16)), m->col));
+	num at = matrix_at(h, s->arg[1].region.buffer, slot, row, col, m);
 	V arg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0}), r;
 
 	r = ptx_asm(h, ptx_struct(h, h->i32, m->matrices), PTX_MEMORY,
@@ -349,4 +370,32 @@ void ptx_stmt_LDSM(ptx_cx *h, const tile_stmt *s)
 void ptx_stmt_LDSMT(ptx_cx *h, const tile_stmt *s)
 {
 	load_operand(h, s, true);
+}
+
+/* --- stmatrix --- */
+
+void ptx_stmt_STSM(ptx_cx *h, const tile_stmt *s)
+{
+	const tile_region *r = &s->arg[0].region;
+	const tile_slice *f = &s->arg[1].slice;
+	ptx_cells c = ptx_slice(h, f);
+	int rows = tile_warp_rows(h->p, f->frag);
+	num slot = ptx_scalar(h, r->slot), row = ptx_scalar(h, r->row);
+	num col = ptx_scalar(h, r->col);
+
+	if (!ptx_needs(h, s, ARCH_STMATRIX))
+		return;
+	warp_part(h, f, false, &row, &col);
+	for (int n = 0; n < tile_ldmatrix_count(f->frag, rows, f->cols); n++) {
+		tile_ldmatrix m = tile_ldmatrix_at(f->frag, rows, f->cols, false, n);
+		num at = matrix_at(h, r->buffer, slot, row, col, &m);
+		V arg[5] = {num_v(h, (num){at.type, at.v, 0, 0, 0, 0})};
+
+		for (int i = 0; i < 4; i++)
+			arg[1 + i] = ptx_read_register(h, f->frag,
+				ptx_register(&c, c.row0 + m.cell_row, c.col0 + m.cell_col, i));
+		ptx_asm(h, h->vd, PTX_MEMORY, "r,r,r,r,r", arg, 5,
+			"stmatrix.sync.aligned.m8n8.x4.shared.b16 [$0+%lld], {$1,$2,$3,$4};",
+			(long long)at.add);
+	}
 }

@@ -151,7 +151,7 @@ static num value_warpgroup(ptx_cx *h, const place *at, const tile_expr *x)
 {
 	(void)at;
 	(void)x;
-	return num_div(h, h->warp, num_const(h->i32, 4));
+	return h->warpgroup;
 }
 
 static num value_warp(ptx_cx *h, const place *at, const tile_expr *x)
