@@ -400,6 +400,14 @@ num ptx_loop_begin(ptx_cx *h, ptx_loop *l, num from, num to, num step)
 	return n;
 }
 
+void ptx_loop_break(ptx_cx *h, ptx_loop *l, V c)
+{
+	BB on = block(h, "on");
+
+	LLVMBuildCondBr(h->b, c, l->end, on);
+	LLVMPositionBuilderAtEnd(h->b, on);
+}
+
 /* v + step < to, without overflow: v < to here. */
 void ptx_loop_end(ptx_cx *h, ptx_loop *l)
 {

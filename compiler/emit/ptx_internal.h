@@ -77,7 +77,8 @@ typedef struct {
 		ptx_known *item;
 		int count, cap;
 	} known;
-	ptx_known *kept; /* scratch of ptx_release_statement */
+	struct ptx_loop *loop; /* the innermost FOR */
+	ptx_known *kept;       /* scratch of ptx_release_statement */
 	int kept_size;
 	int bucket[PTX_BUCKETS];
 	int llvm_errors;
@@ -139,7 +140,7 @@ void ptx_else(ptx_cx *h, ptx_branch *i);
 void ptx_if_end(ptx_cx *h, ptx_branch *i);
 
 /* for (v = from; v < to; v += step), i32. */
-typedef struct {
+typedef struct ptx_loop {
 	BB body, end;
 	V counter;
 	num step, to;
@@ -148,6 +149,8 @@ typedef struct {
 
 num ptx_loop_begin(ptx_cx *h, ptx_loop *l, num from, num to, num step);
 void ptx_loop_end(ptx_cx *h, ptx_loop *l);
+/* Leaves the loop where `c` holds. */
+void ptx_loop_break(ptx_cx *h, ptx_loop *l, V c);
 
 /* --- ptx_num.c --- */
 

@@ -89,28 +89,37 @@ void ptx_stmt_MAP(ptx_cx *h, const tile_stmt *s)
 		ptx_write_register(h, f, r[i], v[i]);
 }
 
-void ptx_stmt_ANY(ptx_cx *h, const tile_stmt *s)
+static void any(ptx_cx *h, const tile_stmt *s, const char *vote)
 {
 	const tile_frag *f = s->arg[1].slice.frag;
 	int *r, n = slice_registers(h, &s->arg[1].slice, &r);
-	V any = ptx_bool(h, false);
+	V some = ptx_bool(h, false);
 	ptx_var *v = &h->var[s->arg[0].var->id];
 
 	for (int i = 0; i < n * tile_register_elements(f); i++) {
 		place at = ptx_place(
 			h, f, r[i / tile_register_elements(f)], i % tile_register_elements(f));
 
-		any = ptx_binary(h, LLVMOr, any, num_v(h, ptx_value(h, &at, s->arg[2].value)));
+		some = ptx_binary(h, LLVMOr, some, num_v(h, ptx_value(h, &at, s->arg[2].value)));
 	}
-	any = ptx_asm(
-		h, h->i1, PTX_MEMORY, "=b,b", &any, 1, "vote.sync.any.pred $0, $1, 0xffffffff;");
+	some = ptx_asm(h, h->i1, PTX_MEMORY, "=b,b", &some, 1, "%s", vote);
 	if (!v->mutable) {
-		v->value = num_of(h, any);
+		v->value = num_of(h, some);
 		return;
 	}
 	if (!v->slot)
 		v->slot = ptx_alloca(h, h->i1);
-	ptx_write(h, v->slot, &v->version, any);
+	ptx_write(h, v->slot, &v->version, some);
+}
+
+void ptx_stmt_ANY(ptx_cx *h, const tile_stmt *s)
+{
+	any(h, s, "vote.sync.any.pred $0, $1, 0xffffffff;");
+}
+
+void ptx_stmt_ANYB(ptx_cx *h, const tile_stmt *s)
+{
+	any(h, s, "barrier.sync.red.or.pred $0, 0, $1;");
 }
 
 static V combine(ptx_cx *h, tile_word how, V a, V b)
@@ -232,14 +241,24 @@ void ptx_stmt_FOR(ptx_cx *h, const tile_stmt *s)
 	num from = ptx_scalar(h, s->arg[1].value), to = ptx_scalar(h, s->arg[2].value);
 	num step = ptx_scalar(h, s->arg[3].value);
 	ptx_var *v = &h->var[s->arg[0].var->id];
-	ptx_loop l;
+	ptx_loop l, *outer;
 	num counter = ptx_loop_begin(h, &l, from, to, step);
 
 	if (v->mutable)
 		ice("loop counter '%s' is set", s->arg[0].var->name);
 	v->value = counter;
+	outer = h->loop;
+	h->loop = &l;
 	ptx_block(h, &s->body);
+	h->loop = outer;
 	ptx_loop_end(h, &l);
+}
+
+void ptx_stmt_BREAK(ptx_cx *h, const tile_stmt *s)
+{
+	if (!h->loop)
+		ice("a break outside of a loop");
+	ptx_loop_break(h, h->loop, num_v(h, ptx_scalar(h, s->arg[0].value)));
 }
 
 void ptx_stmt_UNROLL(ptx_cx *h, const tile_stmt *s)

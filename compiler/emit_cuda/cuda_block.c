@@ -217,6 +217,12 @@ static void emit_if(cuda_cx *cx, const tile_stmt *s)
 	cuda_line(cx, "}");
 }
 
+static void emit_break(cuda_cx *cx, const tile_stmt *s)
+{
+	cuda_line(cx, "if (%s)", scalar(cx, s->arg[0].value));
+	cuda_line(cx, "\tbreak;");
+}
+
 /* --- all statements --- */
 
 /* MAP, REDUCE and QUAD are cuda_walk's. */
@@ -224,6 +230,7 @@ static cuda_stmt_fn *const emit[TILE_OP_COUNT] = {
 	[TILE_LET] = emit_let,
 	[TILE_SET] = emit_set,
 	[TILE_ANY] = cuda_any,
+	[TILE_ANYB] = cuda_any,
 	[TILE_FILL] = cuda_fill,
 	[TILE_COPY] = cuda_copy,
 	[TILE_COMMIT] = emit_commit,
@@ -239,6 +246,7 @@ static cuda_stmt_fn *const emit[TILE_OP_COUNT] = {
 	[TILE_FOR] = emit_for,
 	[TILE_UNROLL] = emit_unroll,
 	[TILE_IF] = emit_if,
+	[TILE_BREAK] = emit_break,
 };
 
 void cuda_block(cuda_cx *cx, const tile_block *b)

@@ -221,7 +221,8 @@ void cuda_any(cuda_cx *cx, const tile_stmt *s)
 	cuda_values_lines(cx, x);
 	cuda_line(cx, "%s |= %s;", var, cuda_value(cx, x, LEVEL_ANY));
 	close_elements(cx, over, braces);
-	cuda_line(cx, "%s = warp_any(%s);", var, var);
+	cuda_line(cx, s->op == TILE_ANYB ? "%s = __syncthreads_or(%s);" : "%s = warp_any(%s);", var,
+		var);
 }
 
 /* --- store --- */

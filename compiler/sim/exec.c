@@ -141,13 +141,14 @@ void sim_map(sim_block *b, const sim_stmt *s)
 		}
 }
 
-void sim_any(sim_block *b, const sim_stmt *s)
+bool sim_any(sim_block *b, const sim_stmt *s)
 {
+	bool block = false;
 	sim_slice slice;
 	chunk c;
 
 	if (!sim_slice_find(b, s, 1, &slice))
-		return;
+		return false;
 	for (int w = 0; w < b->warps; w++) {
 		sim_vec any = {.b = {0}};
 
@@ -162,10 +163,12 @@ void sim_any(sim_block *b, const sim_stmt *s)
 			for (int k = 0; k < c.d.n; k++)
 				any.b[0] |= v->b[k];
 		}
+		block |= any.b[0];
 		for (int k = 1; k < SIM_LANES; k++)
 			any.b[k] = any.b[0];
 		sim_set(b, s->s->arg[0].var, w, &any, CLASS_LANE);
 	}
+	return block;
 }
 
 /* --- the bytes of an element --- */

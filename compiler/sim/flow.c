@@ -195,6 +195,15 @@ static bool check_steps(sim_block *b, const loop *l)
 	return true;
 }
 
+/* Whether a break in the body was taken. */
+static bool left(sim_block *b)
+{
+	bool was = b->leaves;
+
+	b->leaves = false;
+	return was;
+}
+
 /* Threads whose counter is below its end; their counters become the variable. */
 static bool loop_next(sim_block *b, const sim_stmt *s, const loop *l, const mask *before)
 {
@@ -225,7 +234,7 @@ static void run_varying(sim_block *b, const sim_stmt *s, loop *l)
 		for (int w = 0; w < b->warps; w++)
 			for (int k = 0; k < SIM_LANES; k++)
 				l->from[w][k] += l->step[w][k];
-		if (!step(b, s))
+		if (left(b) || !step(b, s))
 			break;
 	}
 	mask_set(b, &before);
@@ -247,7 +256,7 @@ static void run_for(sim_block *b, const sim_stmt *s)
 	for (int64_t i = l.from[w][0]; i < l.to[w][0]; i += l.step[w][0]) {
 		set_uniform(b, s->s->arg[0].var, i);
 		run_body(b, &s->body);
-		if (!step(b, s))
+		if (left(b) || !step(b, s))
 			return;
 	}
 }
@@ -273,6 +282,23 @@ static void run_groups(sim_block *b, const sim_stmt *s)
 		sim_shared_land(b);
 }
 
+/* All threads or none: the condition is the same in the block. */
+static void run_break(sim_block *b, const sim_stmt *s)
+{
+	mask before = mask_get(b), on;
+	int all = condition(b, &s->code[0], &on);
+
+	if (all < 0) {
+		on.whole = memcmp(on.active, before.active, sizeof on.active) == 0;
+		all = on.whole;
+		for (int w = 0; w < b->warps && !on.whole; w++)
+			if (on.active[w])
+				sim_fault_at(b, SIM_DIVERGENT_BLOCK, w, SIM_ALL,
+					"some threads leave the loop");
+	}
+	b->leaves = all == 1;
+}
+
 static void run_stmt(sim_block *b, const sim_stmt *s)
 {
 	switch (s->s->op) {
@@ -285,6 +311,13 @@ static void run_stmt(sim_block *b, const sim_stmt *s)
 		return;
 	case TILE_ANY:
 		sim_any(b, s);
+		return;
+	case TILE_ANYB:
+		run_barrier(b);
+		set_uniform(b, s->s->arg[0].var, sim_any(b, s));
+		return;
+	case TILE_BREAK:
+		run_break(b, s);
 		return;
 	case TILE_REDUCE:
 		sim_reduce(b, s);
@@ -344,6 +377,8 @@ static void run_body(sim_block *b, const sim_body *body)
 		if (!step(b, &body->item[i]))
 			return;
 		run_stmt(b, &body->item[i]);
+		if (b->leaves)
+			return;
 	}
 }
 
@@ -365,6 +400,7 @@ static void reset(sim_block *b)
 	for (int w = 0; w < SIM_MAX_WARPS; w++)
 		b->active[w] = w < b->warps ? UINT32_MAX : 0;
 	b->whole = true;
+	b->leaves = false;
 	b->time = 0;
 	b->steps = b->conflicts = 0;
 }

@@ -234,6 +234,7 @@ static const tile_frag *domain_of(const tile_stmt *s)
 	case TILE_MAP:
 		return s->arg[0].slice.frag;
 	case TILE_ANY:
+	case TILE_ANYB:
 	case TILE_STORE:
 	case TILE_STORES:
 		return s->arg[1].slice.frag;

@@ -191,6 +191,7 @@ struct sim_block {
 	int warps, threads;
 	uint32_t active[SIM_MAX_WARPS]; /* lanes that execute */
 	bool whole;                     /* all of them */
+	bool leaves;                    /* a break was taken: up to the loop */
 	uint32_t *reg, *defined;
 	sim_variable *var;
 	int64_t *var_lane;
@@ -269,7 +270,7 @@ bool sim_slice_find(sim_block *b, const sim_stmt *s, int operand, sim_slice *out
 int sim_slice_element(const sim_slice *s, int n);
 
 void sim_map(sim_block *b, const sim_stmt *s);
-void sim_any(sim_block *b, const sim_stmt *s);
+bool sim_any(sim_block *b, const sim_stmt *s);
 void sim_fill(sim_block *b, const sim_stmt *s);
 void sim_copy(sim_block *b, const sim_stmt *s);
 void sim_store(sim_block *b, const sim_stmt *s);

@@ -445,14 +445,30 @@ void tile_map(tile_program *p, loc at, tile_slice dst, tile_expr *v)
 	s->arg[1].value = v;
 }
 
-tile_var *tile_any(tile_program *p, loc at, const char *name, tile_slice domain, tile_expr *v)
+static tile_var *any_stmt(
+	tile_program *p, loc at, tile_opcode op, const char *name, tile_slice domain, tile_expr *v)
 {
-	tile_stmt *s = tile_append(p, at, TILE_ANY);
+	tile_stmt *s = tile_append(p, at, op);
 
 	s->arg[0].var = tile_var_create(p, name, TILE_B1, false);
 	s->arg[1] = slice_operand(p, domain);
 	s->arg[2].value = v;
 	return s->arg[0].var;
+}
+
+tile_var *tile_any(tile_program *p, loc at, const char *name, tile_slice domain, tile_expr *v)
+{
+	return any_stmt(p, at, TILE_ANY, name, domain, v);
+}
+
+tile_var *tile_any_block(tile_program *p, loc at, const char *name, tile_slice domain, tile_expr *v)
+{
+	return any_stmt(p, at, TILE_ANYB, name, domain, v);
+}
+
+void tile_break(tile_program *p, loc at, tile_expr *cond)
+{
+	tile_append(p, at, TILE_BREAK)->arg[0].value = cond;
 }
 
 void tile_reduce(tile_program *p, loc at, tile_frag *dst, tile_word how, tile_slice src)

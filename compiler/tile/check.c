@@ -536,6 +536,7 @@ static bool check_op(tile_walk *w, const tile_stmt *s, text *why)
 	case TILE_MAP:
 		return check_map(w, s, why);
 	case TILE_ANY:
+	case TILE_ANYB:
 		return check_any(w, s, why);
 	case TILE_REDUCE:
 		return check_reduce(s, why);

@@ -528,7 +528,9 @@ static bool parse_with(parser *c)
 
 static tile_type defined_type(const tile_stmt *s)
 {
-	return s->op == TILE_LET ? s->arg[1].value->type : s->op == TILE_ANY ? TILE_B1 : TILE_I32;
+	return s->op == TILE_LET                         ? s->arg[1].value->type
+	       : s->op == TILE_ANY || s->op == TILE_ANYB ? TILE_B1
+							 : TILE_I32;
 }
 
 /* A statement up to its line's end; its body is entered. */

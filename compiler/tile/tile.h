@@ -339,6 +339,9 @@ tile_var *tile_let(tile_program *p, loc at, const char *name, tile_expr *v);
 void tile_set(tile_program *p, loc at, tile_var *var, tile_expr *v);
 void tile_map(tile_program *p, loc at, tile_slice dst, tile_expr *v);
 tile_var *tile_any(tile_program *p, loc at, const char *name, tile_slice domain, tile_expr *v);
+/* Over all threads of the block; a barrier too. */
+tile_var *tile_any_block(
+	tile_program *p, loc at, const char *name, tile_slice domain, tile_expr *v);
 void tile_reduce(tile_program *p, loc at, tile_frag *dst, tile_word how, tile_slice src);
 void tile_quad(tile_program *p, loc at, tile_frag *dst, tile_word how);
 void tile_fill(tile_program *p, loc at, tile_region dst, tile_expr *v);
@@ -388,6 +391,8 @@ tile_var *tile_unroll_begin(tile_program *p, loc at, const char *name, int from,
 void tile_if_begin(tile_program *p, loc at, tile_expr *cond);
 void tile_else(tile_program *p);
 void tile_end(tile_program *p);
+/* Leaves the innermost FOR; the condition is the same in the whole block. */
+void tile_break(tile_program *p, loc at, tile_expr *cond);
 /* Comment on the newest statement. */
 void tile_note(tile_program *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -15,6 +15,7 @@ typedef struct {
 	arena *arena;
 	tile_walk walk;
 	tile_ranges ranges;
+	const tile_stmt *loop;     /* the innermost */
 	bool *in_scope, *settable; /* [variable id] */
 	bool *written;             /* [register tile id] on every path to here */
 	agreement *level;          /* [variable id] */
@@ -131,10 +132,14 @@ static bool define_bodies(verifier *v, const tile_stmt *s)
 {
 	size_t n = (size_t)v->p->frag.count;
 	bool *before = ARENA_ARRAY(v->arena, bool, n + 1), *after;
+	const tile_stmt *loop = v->loop;
 
 	memcpy(before, v->written, n * sizeof *before);
+	if (s->op != TILE_IF)
+		v->loop = s;
 	if (!define_block(v, &s->body))
 		return false;
+	v->loop = loop;
 	if (s->op == TILE_UNROLL && s->arg[2].integer > s->arg[1].integer)
 		return true;
 	after = v->written;
@@ -160,6 +165,8 @@ static bool define_stmt(verifier *v, const tile_stmt *s)
 		text_free(&why);
 		return false;
 	}
+	if (s->op == TILE_BREAK && (!v->loop || v->loop->op != TILE_FOR))
+		return wrong(v, s, "the innermost loop here is no 'for'");
 	if (writes(s->op))
 		v->written[s->arg[0].slice.frag->id] = true;
 	if (signature[0] == 'd') {
@@ -367,6 +374,8 @@ static agreement required(tile_opcode op)
 {
 	switch (op) {
 	case TILE_BARRIER:
+	case TILE_ANYB:
+	case TILE_BREAK:
 	case TILE_FILL:
 	case TILE_COPY:
 		return SAME_IN_BLOCK;
@@ -419,6 +428,8 @@ static bool agree_values(verifier *v, const tile_stmt *s)
 	agreement need = s->op == TILE_STORES ? SAME_IN_WARP : required(s->op);
 	const char *who = need == SAME_IN_BLOCK ? "block" : "warp";
 
+	if (s->op == TILE_BREAK && level_of(v, s->arg[0].value) > need)
+		return wrong(v, s, "not all threads of the block leave together");
 	for (int i = 0; signature[i]; i++) {
 		const tile_region *r = &s->arg[i].region;
 
