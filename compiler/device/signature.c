@@ -18,26 +18,28 @@ static bool loads(const expr *x, const sema_tensor *t)
 	return x && x->op == EXPR_LOAD && x->load.tensor == t;
 }
 
-/* Whether the lowering may copy rows of the tensor as they are: keys and values that are read
- * plainly. */
-static bool is_copied(const row_form *m, const sema_tensor *t)
+/* Whether the lowering may copy rows of the tensor as they are: operands that are read plainly. */
+static bool is_copied(const gpu_plan *p, const sema_tensor *t)
 {
+	const row_form *m = p->form;
 	bool copied = false;
 
 	for (int i = 0; i < m->segments; i++)
 		copied |= loads(m->segment[i].b, t);
 	for (int i = 0; i < m->outputs; i++)
 		copied |= loads(m->output[i].inner, t);
+	for (int i = 0; i < p->streams.count; i++)
+		copied |= loads(p->streams.item[i].e, t);
 	return copied;
 }
 
-static void describe_tensor(const row_form *m, const sema_tensor *t, rt_kernel_tensor *out)
+static void describe_tensor(const gpu_plan *p, const sema_tensor *t, rt_kernel_tensor *out)
 {
 	set_name(out->name, t->name);
 	out->bytes = (uint8_t)sema_dtype_size(t->dtype);
 	out->rank = (uint8_t)t->rank;
 	out->output = t->output;
-	out->copied = is_copied(m, t);
+	out->copied = is_copied(p, t);
 	for (int d = 0; d < t->rank; d++) {
 		out->length[d] = (int16_t)(t->dim[d].length ? t->dim[d].length->id : -1);
 		out->extent[d] = (int32_t)t->dim[d].extent;
@@ -138,7 +140,7 @@ bool device_signature(const device_build *b, rt_kernel_signature *k)
 	describe_grid(b->form, k);
 	k->tensors = s->tensor.count;
 	for (int t = 0; t < k->tensors; t++)
-		describe_tensor(b->form, s->tensor.item[t], &k->tensor[t]);
+		describe_tensor(&b->plan, s->tensor.item[t], &k->tensor[t]);
 	k->lengths = s->length.count;
 	for (int l = 0; l < k->lengths; l++)
 		set_name(k->length[l], s->length.item[l]->name);

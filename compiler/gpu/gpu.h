@@ -3,6 +3,7 @@
  *   plan.c       row form + architecture + schedule -> rows, key tile, resident keys, slots, warps
  *   value.c      checked expressions -> tile values
  *   window.c     rows of a block, their windows, the block's union of them
+ *   stage.c      row operands and outer positions in shared memory
  *   operand.c    shared tiles of keys and values, register tiles of A and Gv
  *   product.c    S = A B and W += P V in 16-bit operands, or in three tf32 products for f32
  *   score.c      f, window and mask; running maximum and sum; rescaling
@@ -34,10 +35,12 @@ typedef struct {
 	gpu_family family;
 	/* operands of A B and of P V: bf16, f16, or f32 (three products of tf32) */
 	tile_type operand, value_operand;
-	int warps, rows; /* rows = 16 * warps */
-	int key_tile;    /* keys of one score tile */
-	int resident;    /* keys in shared memory at a time, a multiple of key_tile */
-	int slots;       /* 2: the next block is copied while this one is used */
+	int warps, rows;  /* rows = 16 * warps */
+	int key_tile;     /* keys of one score tile */
+	int resident;     /* keys in shared memory at a time, a multiple of key_tile */
+	int slots;        /* 2: the next block is copied while this one is used */
+	int stage;        /* outer positions in shared memory at a time; 0: read from global */
+	bool rows_shared; /* row operands stay in shared memory, else in registers */
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */

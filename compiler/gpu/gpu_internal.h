@@ -38,6 +38,8 @@ typedef struct {
 		full_high[SEMA_MAX_KEYS]; /* every row sees [full_low, full_high] */
 	/* operands */
 	tile_buffer *b, *v;
+	tile_buffer *rows[MODEL_MAX_STREAMS], *stage[MODEL_MAX_STREAMS]; /* see stage.c */
+	X stage0[SEMA_MAX_KEYS]; /* first staged position of each outer axis */
 	tile_frag
 		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
 	tile_frag *gv[MODEL_MAX_OUTPUTS];
@@ -89,6 +91,27 @@ void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
  * in log2 units after it. */
 double gpu_a_scale(const gpu_cx *g);
 double gpu_score_scale(const gpu_cx *g);
+/* x(key, d) for keys from `first` on, zero beyond `last`; NULL x: 1. NULL key: the block's rows. */
+typedef struct {
+	const expr *x;
+	const sema_axis *key, *d;
+	X first, last;
+} gpu_vectors;
+
+/* Into columns [col, col + extent of d) of all rows of `slot`, by copies where they are aligned. */
+void gpu_load_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_vectors *v);
+/* --- stage.c --- */
+void gpu_stage_declare(gpu_cx *g);
+int64_t gpu_stage_bytes(const gpu_plan *p); /* of shared memory */
+void gpu_stage_rows(gpu_cx *g);             /* once; closes a group of copies */
+void gpu_stage_outer(gpu_cx *g);            /* at g->stage0, with the barriers around */
+/* The staged value of a stream at the current row or outer position; NULL: it is not staged. */
+X gpu_staged(gpu_cx *g, int s, X feature);
+void gpu_stage_env(gpu_cx *g, gpu_env *e, const sema_axis *d, X feature);
+int gpu_stage_owner(const gpu_plan *p, int s); /* the stream whose buffer holds the same vectors */
+tile_type gpu_stage_type(const gpu_plan *p, int s); /* of an outer stream */
+/* The row stream in shared memory that A of this segment is, or -1. */
+int gpu_shared_a(const gpu_cx *g, int seg);
 /* --- product.c --- */
 void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
 void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */

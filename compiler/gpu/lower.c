@@ -98,9 +98,11 @@ static void key_tiles(gpu_cx *g, X slot, X block0)
 	tile_end(g->p);
 }
 
+/* Loops over the outer axes from o on, each over what is staged, and the work of one step. */
 static void outer_steps(gpu_cx *g, int o, X slot, X block0)
 {
 	const sema_axis *axis;
+	X from, to;
 	tile_var *v;
 
 	if (o >= g->m->outers || o >= SEMA_MAX_KEYS - 1) {
@@ -111,10 +113,35 @@ static void outer_steps(gpu_cx *g, int o, X slot, X block0)
 		return;
 	}
 	axis = g->m->outer[o];
-	v = tile_for_begin(g->p, axis->at, axis->name, g->low[1 + o],
-		op2(g, TX_ADD, g->high[1 + o], i32(g, 1)), i32(g, 1));
+	from = g->low[1 + o];
+	to = op2(g, TX_ADD, g->high[1 + o], i32(g, 1));
+	if (g->plan->stage) {
+		from = g->stage0[o];
+		to = op2(g, TX_MIN, op2(g, TX_ADD, from, i32(g, g->plan->stage)), to);
+	}
+	v = tile_for_begin(g->p, axis->at, axis->name, from, to, i32(g, 1));
 	g->outer[o] = tx_var(g->p, v);
 	outer_steps(g, o + 1, slot, block0);
+	tile_end(g->p);
+}
+
+/* Outer positions, `stage` of each axis at a time. */
+static void outer_stages(gpu_cx *g, int o, X slot, X block0)
+{
+	const sema_axis *axis;
+	tile_var *v;
+
+	if (!g->plan->stage || o >= g->m->outers || o >= SEMA_MAX_KEYS - 1) {
+		if (g->plan->stage && g->m->outers)
+			gpu_stage_outer(g);
+		outer_steps(g, 0, slot, block0);
+		return;
+	}
+	axis = g->m->outer[o];
+	v = tile_for_begin(g->p, axis->at, arena_printf(g->p->arena, "%s_stage", axis->name),
+		g->low[1 + o], op2(g, TX_ADD, g->high[1 + o], i32(g, 1)), i32(g, g->plan->stage));
+	g->stage0[o] = tx_var(g->p, v);
+	outer_stages(g, o + 1, slot, block0);
 	tile_end(g->p);
 }
 
@@ -161,7 +188,7 @@ static void key_blocks(gpu_cx *g)
 		gpu_load_block(g, next, other);
 		tile_end(g->p);
 	}
-	outer_steps(g, 0, slot, block0);
+	outer_stages(g, 0, slot, block0);
 	if (pl->slots == 1)
 		tile_barrier(g->p, at);
 	else

@@ -132,6 +132,12 @@ void gpu_declare_a(gpu_cx *g, int seg)
 	const expr *a = g->m->segment[seg].a;
 	int s = model_stream_find(&g->plan->streams, a);
 
+	if (gpu_shared_a(g, seg) >= 0) {
+		g->a[seg] = tile_register(g->p, a->at, "a", LAYOUT_OPA, g->plan->operand,
+			g->plan->rows, g->plan->operand == TILE_F32 ? 8 : 16);
+		g->a[seg]->what = "row operands of one product";
+		return;
+	}
 	if (s >= 0 && g->stream[s] && g->plan->streams.item[s].outer < 0 && gpu_a_scale(g) == 1) {
 		g->a[seg] = g->stream[s];
 		return;
@@ -153,6 +159,7 @@ void gpu_operands(gpu_cx *g)
 			pl->e_total);
 		g->v->what = "inner values, one row a key";
 	}
+	gpu_stage_declare(g);
 	for (int s = 0; s < pl->streams.count; s++)
 		gpu_declare_stream(g, s);
 	for (int i = 0; i < g->m->segments; i++)
@@ -207,62 +214,76 @@ bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d)
 	return copyable(pl->operand, x, d);
 }
 
-static void key_env(gpu_cx *g, gpu_env *e, X key)
+/* Coordinates of a region's row; whether it holds anything. */
+static X vector_env(gpu_cx *g, gpu_env *e, const gpu_vectors *v)
 {
-	X last = tx_2(g->p, TX_SUB, tx_arg(g->p, g->length[g->m->inner->length->id]), i32(g, 1));
+	X row = tx_leaf(g->p, TX_ROW), key, last;
 
 	gpu_env_init(g, e);
-	e->coord[g->m->inner->id] = tx_2(g->p, TX_MIN, key, last);
+	if (v->key) {
+		key = add(g, v->first, row);
+		last = tx_2(g->p, TX_SUB, tx_arg(g->p, g->length[v->key->length->id]), i32(g, 1));
+		e->coord[v->key->id] = tx_2(g->p, TX_MIN, key, last);
+		return tx_2(g->p, TX_LE, key, v->last);
+	}
+	row = add(g, g->row0, row);
+	row = tx_2(g->p, TX_MIN, row, tx_2(g->p, TX_SUB, g->rows_total, i32(g, 1)));
+	if (g->s->query)
+		e->coord[g->s->query->id] = tx_2(g->p, TX_DIV, row, g->heads);
+	if (g->m->head)
+		e->coord[g->m->head->id] = add(g, g->first_head, tx_2(g->p, TX_MOD, row, g->heads));
+	return tx_bool(g->p, true);
 }
 
-/* Fills columns [col, col + extent) of `slot` with x(key, d), zero beyond the last key that
- * some row of the block sees; NULL x means 1. */
-static void fill_operand(
-	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
+static void fill_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_vectors *v)
 {
-	X key = add(g, key0, tx_leaf(g->p, TX_ROW)), inside, v;
-	int extent = d ? (int)d->extent : 1;
-	loc at = x ? x->at : g->s->at;
+	int extent = v->d ? (int)v->d->extent : 1;
+	loc at = v->x ? v->x->at : g->s->at;
+	X inside, value;
 	gpu_env e;
 
-	key_env(g, &e, key);
-	if (d)
-		e.coord[d->id] = tx_leaf(g->p, TX_COL);
-	inside = tx_2(g->p, TX_LE, key, g->high[0]);
-	v = tx_3(g->p, TX_SELECT, inside, x ? gpu_float(g, &e, x) : tx_f32(g->p, 1),
+	inside = vector_env(g, &e, v);
+	if (v->d)
+		e.coord[v->d->id] = tx_leaf(g->p, TX_COL);
+	value = tx_3(g->p, TX_SELECT, inside, v->x ? gpu_float(g, &e, v->x) : tx_f32(g->p, 1),
 		tx_f32(g->p, 0));
 	tile_fill(g->p, at, tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, extent),
-		tx_cvt(g->p, buf->type, v));
+		tx_cvt(g->p, buf->type, value));
 }
 
-static void copy_operand(
-	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
+static void copy_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_vectors *v)
 {
-	X key = add(g, key0, tx_leaf(g->p, TX_ROW)), sub[SEMA_MAX_RANK], inside;
-	const sema_tensor *t = x->load.tensor;
+	const sema_tensor *t = v->x->load.tensor;
+	X sub[SEMA_MAX_RANK], inside;
 	gpu_env e;
 
-	key_env(g, &e, key);
+	inside = vector_env(g, &e, v);
 	for (int i = 0; i < t->rank; i++)
-		sub[i] = i + 1 < t->rank ? gpu_value(g, &e, x->load.sub[i]) : NULL;
-	inside = tx_2(g->p, TX_LE, key, g->high[0]);
-	tile_copy(g->p, x->at,
-		tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, (int)d->extent),
+		sub[i] = i + 1 < t->rank ? gpu_value(g, &e, v->x->load.sub[i]) : NULL;
+	tile_copy(g->p, v->x->at,
+		tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, (int)v->d->extent),
 		g->tensor[t->id], gpu_offset(g, t, sub), inside);
 }
 
-static void load_operand(
-	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
+void gpu_load_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_vectors *v)
 {
-	if (!copyable(buf->type, x, d)) {
-		fill_operand(g, buf, slot, key0, x, d, col);
+	if (!copyable(buf->type, v->x, v->d)) {
+		fill_vectors(g, buf, slot, col, v);
 		return;
 	}
-	tile_if_begin(g->p, x->at, tx_2(g->p, TX_NE, tx_arg(g->p, g->aligned), i32(g, 0)));
-	copy_operand(g, buf, slot, key0, x, d, col);
+	tile_if_begin(g->p, v->x->at, tx_2(g->p, TX_NE, tx_arg(g->p, g->aligned), i32(g, 0)));
+	copy_vectors(g, buf, slot, col, v);
 	tile_else(g->p);
-	fill_operand(g, buf, slot, key0, x, d, col);
+	fill_vectors(g, buf, slot, col, v);
 	tile_end(g->p);
+}
+
+static void load_keys(
+	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
+{
+	gpu_load_vectors(g, buf, slot, col,
+		&(gpu_vectors){
+			.x = x, .key = g->m->inner, .d = d, .first = key0, .last = g->high[0]});
 }
 
 void gpu_load_block(gpu_cx *g, X key0, X slot)
@@ -270,11 +291,11 @@ void gpu_load_block(gpu_cx *g, X key0, X slot)
 	const row_form *m = g->m;
 
 	for (int i = 0; i < m->segments; i++)
-		load_operand(g, g->b, slot, key0, m->segment[i].b, m->segment[i].d,
+		load_keys(g, g->b, slot, key0, m->segment[i].b, m->segment[i].d,
 			g->plan->d_offset[i]);
 	for (int i = 0; i < m->outputs; i++)
 		if (m->output[i].kind == OUTPUT_SUM)
-			load_operand(g, g->v, slot, key0, m->output[i].inner, m->output[i].e,
+			load_keys(g, g->v, slot, key0, m->output[i].inner, m->output[i].e,
 				g->plan->e_offset[i]);
 	tile_commit(g->p, g->s->at);
 }
@@ -303,6 +324,12 @@ static void clear_all_padding(gpu_cx *g)
 		if (g->m->output[i].kind == OUTPUT_SUM)
 			clear_padding(g, g->v, pl->e_offset[i] + pl->e_extent[i],
 				pl->e_offset[i] + pad16(pl->e_extent[i]));
+	for (int s = 0; s < pl->streams.count; s++) {
+		tile_buffer *buf = g->rows[s] ? g->rows[s] : g->stage[s];
+
+		if (buf && gpu_stage_owner(pl, s) == s)
+			clear_padding(g, buf, (int)pl->streams.item[s].d->extent, buf->cols);
+	}
 }
 
 /* One row stream through shared memory into the operand layout. Rows share the key buffer's memory:
@@ -331,11 +358,29 @@ static void load_row_stream(gpu_cx *g, int s, tile_buffer *stage)
 	tile_barrier(g->p, st->e->at);
 }
 
+/* Row operands that stay in shared memory; those that are A of every step go on to registers. */
+static void keep_rows(gpu_cx *g)
+{
+	gpu_stage_rows(g);
+	clear_all_padding(g);
+	tile_wait(g->p, g->s->at, 0);
+	tile_barrier(g->p, g->s->at);
+	for (int seg = 0; seg < g->m->segments; seg++)
+		for (int s = 0; s < g->plan->streams.count; s++)
+			if (g->a[seg] && g->a[seg] == g->stream[s] && g->rows[s])
+				tile_ldsm(g->p, g->s->at, tile_whole(g->a[seg]),
+					tile_all(g->rows[s], NULL), false);
+}
+
 void gpu_load_rows(gpu_cx *g)
 {
 	tile_buffer *stage = NULL;
 	int cols = 0;
 
+	if (g->plan->rows_shared) {
+		keep_rows(g);
+		return;
+	}
 	for (int s = 0; s < g->plan->streams.count; s++)
 		if (g->stream[s] && g->plan->streams.item[s].outer < 0 && g->stream[s]->cols > cols)
 			cols = g->stream[s]->cols;
@@ -368,16 +413,20 @@ static void row_env(gpu_cx *g, gpu_env *e)
 		e->coord[g->m->head->id] = tx_frag(g->p, g->row_h);
 }
 
-static void load_outer_stream(gpu_cx *g, int s)
+/* Columns [k, k + cols) of an outer stream at the current position. */
+static void load_outer_stream(gpu_cx *g, int s, X k, int cols)
 {
 	const model_stream *st = &g->plan->streams.item[s];
-	X d = tx_leaf(g->p, TX_COL), v;
+	X d = tx_leaf(g->p, TX_COL), v = gpu_staged(g, s, d);
 	gpu_env e;
 
-	outer_env(g, &e);
-	e.coord[st->d->id] = feature_of(g, d, st->d->extent);
-	v = padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
-	tile_map(g->p, st->e->at, tile_whole(g->stream[s]), tx_cvt(g->p, g->plan->operand, v));
+	if (!v) {
+		outer_env(g, &e);
+		e.coord[st->d->id] = feature_of(g, d, st->d->extent);
+		v = padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
+	}
+	tile_map(g->p, st->e->at, tile_columns(g->stream[s], k, cols),
+		tx_cvt(g->p, g->stream[s]->type, v));
 }
 
 static X packed_product(gpu_cx *g, const expr *x)
@@ -389,17 +438,17 @@ static X packed_product(gpu_cx *g, const expr *x)
 	return mul(g, packed_product(g, x->arg[0]), packed_product(g, x->arg[1]));
 }
 
-static void build_segment(gpu_cx *g, int seg)
+/* Columns [k, k + cols) of A. A product of two 16-bit operands is computed on packed pairs, all else
+ * in f32 and rounded once. */
+static void build_columns(gpu_cx *g, int seg, X k, int cols)
 {
 	const model_segment *sg = &g->m->segment[seg];
 	gpu_env e;
 	X v, d = tx_leaf(g->p, TX_COL);
 
-	if (g->a[seg] && model_stream_find(&g->plan->streams, sg->a) >= 0 &&
-		g->a[seg] == g->stream[model_stream_find(&g->plan->streams, sg->a)])
-		return;
 	if (gpu_is_product(g->plan, sg->a) && gpu_a_scale(g) == 1) {
-		tile_map(g->p, sg->a->at, tile_whole(g->a[seg]), packed_product(g, sg->a));
+		tile_map(g->p, sg->a->at, tile_columns(g->a[seg], k, cols),
+			packed_product(g, sg->a));
 		return;
 	}
 	row_env(g, &e);
@@ -410,8 +459,81 @@ static void build_segment(gpu_cx *g, int seg)
 	v = gpu_float(g, &e, sg->a);
 	if (gpu_a_scale(g) != 1)
 		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g)));
-	tile_map(g->p, sg->a->at, tile_whole(g->a[seg]),
-		tx_cvt(g->p, g->plan->operand, padded(g, d, sg->d->extent, v)));
+	tile_map(g->p, sg->a->at, tile_columns(g->a[seg], k, cols),
+		tx_cvt(g->p, g->a[seg]->type, padded(g, d, sg->d->extent, v)));
+}
+
+/* Whether A changes with the outer position, or is not yet in registers. */
+static bool is_built(const gpu_cx *g, int seg)
+{
+	int s = model_stream_find(&g->plan->streams, g->m->segment[seg].a);
+
+	return gpu_shared_a(g, seg) < 0 && (s < 0 || g->a[seg] != g->stream[s]);
+}
+
+static void build_segment(gpu_cx *g, int seg)
+{
+	if (is_built(g, seg))
+		build_columns(g, seg, i32(g, 0), g->a[seg]->cols);
+}
+
+/* Whether a row stream is itself A of some segment: then registers hold it. */
+static bool is_row_a(const gpu_cx *g, int s)
+{
+	for (int seg = 0; seg < g->m->segments; seg++)
+		if (g->a[seg] == g->stream[s])
+			return true;
+	return false;
+}
+
+/* A of a segment from rows in shared memory, 16 columns at a time: few registers hold them. */
+static void build_from_shared(gpu_cx *g, int seg)
+{
+	const model_segment *sg = &g->m->segment[seg];
+	tile_var *kt;
+	X k;
+
+	if (!is_built(g, seg))
+		return;
+	kt = tile_unroll_begin(g->p, sg->a->at, "dt", 0, g->a[seg]->cols / 16, 1);
+	k = mul(g, tx_var(g->p, kt), i32(g, 16));
+	for (int s = 0; s < g->plan->streams.count; s++) {
+		const model_stream *st = &g->plan->streams.item[s];
+
+		if (!g->stream[s] || st->d != sg->d)
+			continue;
+		if (st->outer >= 0)
+			load_outer_stream(g, s, k, 16);
+		else if (!is_row_a(g, s))
+			tile_ldsm(g->p, st->e->at, tile_columns(g->stream[s], k, 16),
+				tile_part(g->rows[s], NULL, NULL, k, g->plan->rows, 16), false);
+	}
+	build_columns(g, seg, k, 16);
+	tile_end(g->p);
+}
+
+/* A sum over features into a row vector: the four lanes of a row take every fourth feature. */
+static tile_frag *build_sum(gpu_cx *g, const expr *x)
+{
+	const sema_axis *axis = x->reduce.axis[0];
+	tile_frag *acc = tile_register(g->p, x->at, "sum", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
+	X extent = i32(g, axis->extent), d, v;
+	tile_var *step;
+	gpu_env e;
+
+	tile_map(g->p, x->at, tile_whole(acc), tx_f32(g->p, 0));
+	step = tile_for_begin(g->p, x->at, axis->name, i32(g, 0), extent, i32(g, 4));
+	d = add(g, tx_var(g->p, step), tx_2(g->p, TX_MOD, tx_leaf(g->p, TX_LANE), i32(g, 4)));
+	row_env(g, &e);
+	e.coord[axis->id] = axis->extent % 4 ? tx_2(g->p, TX_MIN, d, i32(g, axis->extent - 1)) : d;
+	gpu_stage_env(g, &e, axis, e.coord[axis->id]);
+	v = gpu_float(g, &e, x->reduce.body);
+	if (axis->extent % 4)
+		v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, extent), v, tx_f32(g->p, 0));
+	tile_map(g->p, x->at, tile_whole(acc), add(g, tx_frag(g->p, acc), v));
+	tile_end(g->p);
+	tile_quad(g->p, x->at, acc, WORD_SUM);
+	return acc;
 }
 
 /* Sums over features inside c become loops that accumulate in a row vector. */
@@ -419,23 +541,11 @@ static void build_sums(gpu_cx *g, gpu_env *e, const expr *x)
 {
 	expr *const *kid;
 	int kids;
-	tile_frag *acc;
-	tile_var *d;
-	gpu_env in;
 
 	if (x->op == EXPR_REDUCE && x->reduce.axes == 1 && x->reduce.how == REDUCE_SUM &&
 		e->sums < GPU_MAX_SUMS) {
-		acc = tile_register(g->p, x->at, "sum", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
-		tile_map(g->p, x->at, tile_whole(acc), tx_f32(g->p, 0));
-		d = tile_for_begin(g->p, x->at, x->reduce.axis[0]->name, i32(g, 0),
-			i32(g, x->reduce.axis[0]->extent), i32(g, 1));
-		row_env(g, &in);
-		in.coord[x->reduce.axis[0]->id] = tx_var(g->p, d);
-		tile_map(g->p, x->at, tile_whole(acc),
-			add(g, tx_frag(g->p, acc), gpu_float(g, &in, x->reduce.body)));
-		tile_end(g->p);
 		e->sum[e->sums] = x;
-		e->sum_value[e->sums++] = tx_frag(g->p, acc);
+		e->sum_value[e->sums++] = tx_frag(g->p, build_sum(g, x));
 		return;
 	}
 	kids = x->op == EXPR_DEF ? 0 : expr_kids(x, &kid);
@@ -445,9 +555,9 @@ static void build_sums(gpu_cx *g, gpu_env *e, const expr *x)
 
 void gpu_build_a(gpu_cx *g)
 {
-	for (int s = 0; s < g->plan->streams.count; s++)
+	for (int s = 0; s < g->plan->streams.count && !g->plan->rows_shared; s++)
 		if (g->stream[s] && g->plan->streams.item[s].outer >= 0)
-			load_outer_stream(g, s);
+			load_outer_stream(g, s, i32(g, 0), g->stream[s]->cols);
 	gpu_build_segments(g);
 }
 
@@ -456,7 +566,10 @@ void gpu_build_segments(gpu_cx *g)
 	gpu_env e;
 
 	for (int i = 0; i < g->m->segments; i++)
-		build_segment(g, i);
+		if (g->plan->rows_shared)
+			build_from_shared(g, i);
+		else
+			build_segment(g, i);
 	if (!g->m->c)
 		return;
 	row_env(g, &e);
@@ -480,6 +593,8 @@ void gpu_add_step(gpu_cx *g)
 		e = tx_2(g->p, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from));
 		if (o->e)
 			env.coord[o->e->id] = feature_of(g, e, o->e->extent);
+		if (o->e)
+			gpu_stage_env(g, &env, o->e, env.coord[o->e->id]);
 		if (o->outer && !g->gv[i])
 			g->gv[i] = tile_columnv(
 				g->p, o->outer->at, "v_outer", TILE_F32, LAYOUT_ACC, g->out->cols);

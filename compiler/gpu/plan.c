@@ -3,7 +3,7 @@
  * out: rows, key tile, resident keys, slots, warps, with the reason for each
  * What limits them: registers of a thread (accumulators stay in registers), shared memory of a
  * block, and how many blocks then share an SM. */
-#include "gpu/gpu.h"
+#include "gpu/gpu_internal.h"
 #include "arch/arch.h"
 #include <string.h>
 
@@ -32,6 +32,17 @@ static void because(gpu_plan *p, const char *fmt, ...)
 
 /* --- the spec's settings --- */
 
+/* A schedule for a target with products of warpgroups is for that family: its sizes make no sense
+ * here. */
+static bool is_for(const gpu_plan *p, const sema_setting *x)
+{
+	const arch *a = x->target ? arch_find(x->target) : NULL;
+
+	if (x->target && strcmp(x->target, p->target))
+		return false;
+	return !a || p->family == GPU_WGMMA || !arch_has(a, ARCH_WGMMA);
+}
+
 static const sema_setting *setting(const gpu_plan *p, const char *key)
 {
 	const sema_spec *s = p->form->spec;
@@ -40,7 +51,7 @@ static const sema_setting *setting(const gpu_plan *p, const char *key)
 	for (int i = 0; i < s->setting.count; i++) {
 		const sema_setting *x = &s->setting.item[i];
 
-		if (strcmp(x->key, key) || (x->target && strcmp(x->target, p->target)))
+		if (strcmp(x->key, key) || !is_for(p, x))
 			continue;
 		if (x->axis && x->axis != p->form->inner)
 			continue;
@@ -174,8 +185,8 @@ static int64_t shared_need(const gpu_plan *p, int resident, int slots)
 	int64_t values = (int64_t)slots * resident * p->e_total * value_bytes;
 	int64_t rows = (int64_t)p->rows * p->d_pad * key_bytes;
 
-	keys = keys > rows ? keys : rows;
-	return (keys + 1023) / 1024 * 1024 + (values + 1023) / 1024 * 1024;
+	keys = keys > rows || p->rows_shared ? keys : rows;
+	return (keys + 1023) / 1024 * 1024 + (values + 1023) / 1024 * 1024 + gpu_stage_bytes(p);
 }
 
 /* Registers a thread needs: 16 rows a warp, so a column of accumulators takes half a register. */
@@ -193,11 +204,8 @@ static int register_need(const gpu_plan *p, int key_tile)
 	n += p->e_total / 2;
 	n += a;
 	if (p->form->outers)
-		n += p->e_total / 2 + a + p->d_pad / (2 * each);
-	for (int i = 0; i < p->streams.count; i++)
-		if (p->streams.item[i].outer < 0 && i > 0 && p->form->outers)
-			n += (int)p->streams.item[i].d->extent / each;
-	return n + 16; /* one operand b in flight */
+		n += p->e_total / 2;
+	return n;
 }
 
 static bool choose_key_tile(gpu_plan *p, diags *d)
@@ -273,6 +281,9 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 	p->resident = p->key_tile;
 	if (p->form->outers) {
 		int wanted = 256 / p->key_tile * p->key_tile;
+
+		p->rows_shared = true;
+		p->stage = p->form->outers > 1 ? 16 : 32;
 
 		if (!stages)
 			p->slots = 1;

@@ -100,24 +100,33 @@ static void segment_product(gpu_cx *g, int seg, const key_operand *o, X slot, X 
 	const gpu_plan *pl = g->plan;
 	loc at = g->m->segment[seg].b->at;
 	int step = depth(pl->operand);
+	int rows = gpu_shared_a(g, seg), extent = (int)g->m->segment[seg].d->extent;
 	tile_frag *a = g->a[seg];
 	halves split_a = {0};
-	X k, col;
+	X k, col, ka;
 
 	if (single(pl->operand))
 		split_a = declare_halves(g, a->name, LAYOUT_OPA, false, a->rows, a->cols);
-	k = mul(g, tx_var(g->p, tile_unroll_begin(g->p, at, "dt", 0, a->cols / step, 1)),
+	k = mul(g,
+		tx_var(g->p,
+			tile_unroll_begin(g->p, at, "dt", 0, (extent + 15) / 16 * (16 / step), 1)),
 		i32(g, step));
 	col = add(g, k, i32(g, pl->d_offset[seg]));
+	ka = k;
+	if (rows >= 0) {
+		tile_ldsm(g->p, at, tile_whole(a),
+			tile_part(g->rows[rows], NULL, NULL, k, pl->rows, step), false);
+		ka = i32(g, 0);
+	}
 	tile_ldsm(g->p, at, tile_whole(o->b), tile_part(g->b, slot, key, col, pl->key_tile, step),
 		false);
 	if (single(pl->operand)) {
 		split(g, &o->split, o->b, i32(g, 0), pl->key_tile);
-		split(g, &split_a, a, k, step);
-		triple(g, tile_whole(g->score), &split_a, k, &o->split);
+		split(g, &split_a, a, ka, step);
+		triple(g, tile_whole(g->score), &split_a, ka, &o->split);
 	} else {
-		tile_mma(
-			g->p, at, tile_whole(g->score), tile_columns(a, k, step), tile_whole(o->b));
+		tile_mma(g->p, at, tile_whole(g->score), tile_columns(a, ka, step),
+			tile_whole(o->b));
 	}
 	tile_end(g->p);
 }

@@ -47,6 +47,7 @@ bool hand_plan(const row_form *m, hand_sizes z, gpu_plan *p)
 	*p = (gpu_plan){.form = m,
 		.target = "sm_80",
 		.operand = TILE_BF16,
+		.value_operand = TILE_BF16,
 		.warps = z.warps,
 		.rows = 16 * z.warps,
 		.key_tile = z.key_tile,
