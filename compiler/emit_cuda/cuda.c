@@ -13,11 +13,23 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+static void put_bar_comments(cuda_cx *cx)
+{
+	for (int i = 0; i < cx->p->bar.count; i++) {
+		const tile_mbar *b = cx->p->bar.item[i];
+		bool one = b->slots == 1;
+
+		cuda_comment(cx,
+			cuda_text(cx, "        %s: %d %s%s", cx->bar[i], b->slots,
+				b->kind == BAR_COUNTER ? "counter" : "mbarrier", one ? "" : "s"));
+	}
+}
+
 static void put_shared_comment(cuda_cx *cx)
 {
 	const tile_program *p = cx->p;
 
-	if (p->buffer.count == 0)
+	if (p->buffer.count + p->bar.count == 0)
 		return;
 	cuda_comment(cx, cuda_text(cx, "shared  %lld bytes, dynamic", (long long)p->shared_bytes));
 	for (int i = 0; i < p->buffer.count; i++) {
@@ -30,6 +42,7 @@ static void put_shared_comment(cuda_cx *cx)
 							     cx->buffer[b->shares->id])
 						   : ""));
 	}
+	put_bar_comments(cx);
 }
 
 static void put_head(cuda_cx *cx)
@@ -46,12 +59,13 @@ static void put_head(cuda_cx *cx)
 		cuda_text(cx, "block   %d threads: %d warp%s along the rows of the register tiles",
 			32 * p->warps, p->warps, p->warps > 1 ? "s" : ""));
 	put_shared_comment(cx);
-	cuda_line(cx, "#include \"trikl_cuda.h\"");
+	cuda_line(cx, "#include \"trikl_%s.h\"", cx->async ? "hopper" : "cuda");
 	text_put(cx->out, "\n");
 	cuda_line(cx, "using namespace trikl;");
 	text_put(cx->out, "\n");
 	cuda_line(cx, "constexpr int WARPS = %d, THREADS = 32 * WARPS;", p->warps);
 	text_put(cx->out, "\n");
+	cuda_wgmma_functions(cx);
 }
 
 /* --- the signature --- */
@@ -80,6 +94,8 @@ static const char *argument(cuda_cx *cx, const tile_arg *a)
 
 	if (a->kind == ARG_SCALAR)
 		return cuda_text(cx, "%s %s", cuda_type(a->type), name);
+	if (a->kind == ARG_MAP)
+		return cuda_text(cx, "const __grid_constant__ CUtensorMap %s", name);
 	return cuda_text(
 		cx, "%s%s *__restrict__ %s", a->written ? "" : "const ", cuda_type(a->type), name);
 }
@@ -152,37 +168,55 @@ static void put_signature(cuda_cx *cx)
 
 static const char *buffer_type(cuda_cx *cx, const tile_buffer *b)
 {
+	if (b->panel)
+		return cuda_text(
+			cx, "panel_buffer<%s, %d, %d>", cuda_type(b->type), b->rows, b->cols);
 	return cuda_text(cx, "shared_buffer<%s, %d, %d, %d>", cuda_type(b->type), b->rows, b->cols,
 		b->swizzle);
+}
+
+static const char *place(cuda_cx *cx, int64_t offset)
+{
+	return offset ? cuda_text(cx, "shared + %lld", (long long)offset) : "shared";
 }
 
 static void put_buffers(cuda_cx *cx)
 {
 	const tile_program *p = cx->p;
-	entry *list = ARENA_ARRAY(cx->a, entry, p->buffer.count + 1);
+	int buffers = p->buffer.count, all = buffers + p->bar.count;
+	entry *list = ARENA_ARRAY(cx->a, entry, all + 1);
 
-	if (p->buffer.count == 0)
+	if (all == 0)
 		return;
 	cuda_line(cx, "extern __shared__ __align__(1024) unsigned char shared[];");
 	for (int i = 0; i < p->buffer.count; i++) {
 		const tile_buffer *b = p->buffer.item[i];
-		const char *at =
-			b->offset ? cuda_text(cx, "shared + %lld", (long long)b->offset) : "shared";
 
-		list[i] = (entry){
-			cuda_text(cx, "const %s %s(%s);", buffer_type(cx, b), cx->buffer[i], at),
+		list[i] = (entry){cuda_text(cx, "const %s %s(%s);", buffer_type(cx, b),
+					  cx->buffer[i], place(cx, b->offset)),
 			b->what};
 	}
-	put_entries(cx, list, p->buffer.count);
+	for (int i = 0; i < p->bar.count; i++) {
+		const tile_mbar *b = p->bar.item[i];
+		const char *type = b->kind == BAR_COUNTER ? "counters" : "mbarriers";
+
+		list[buffers + i] = (entry){cuda_text(cx, "const %s<%d> %s(%s);", type, b->slots,
+						    cx->bar[i], place(cx, b->offset)),
+			b->what};
+	}
+	put_entries(cx, list, all);
 }
 
 static void put_threads(cuda_cx *cx)
 {
-	bool tid = cx->uses_tid, lane = cx->uses_lane, warp = cx->uses_warp;
+	bool lane = cx->uses_lane, group = cx->uses_warpgroup, warp = cx->uses_warp || group;
 
-	if (tid || lane || warp)
+	if (cx->uses_tid || lane || (warp && !cx->async))
 		cuda_line(cx, "const int tid = threadIdx.x%s%s;", lane ? ", lane = tid % 32" : "",
-			warp ? ", warp = tid / 32" : "");
+			warp && !cx->async ? ", warp = tid / 32" : "");
+	if (warp && cx->async)
+		cuda_line(cx, "const int warp = warp_number()%s;",
+			group ? ", warpgroup = warp / 4" : "");
 }
 
 /* --- the whole --- */
@@ -206,7 +240,8 @@ static cuda_cx *create(const tile_program *p, arena *a, diags *d)
 	cuda_cx *cx = ARENA_NEW(a, cuda_cx);
 	size_t values = (size_t)p->expr_count + 1, frags = (size_t)p->frag.count + 1;
 
-	*cx = (cuda_cx){.p = p, .a = a, .d = d, .from_spec = is_spec(p->src)};
+	*cx = (cuda_cx){
+		.p = p, .a = a, .d = d, .from_spec = is_spec(p->src), .async = cuda_is_async(p)};
 	cx->stamp = ARENA_ARRAY(a, uint32_t, values);
 	cx->uses = ARENA_ARRAY(a, uint32_t, values);
 	cx->visited = ARENA_ARRAY(a, uint32_t, values);
@@ -247,6 +282,9 @@ bool emit_cuda(const tile_program *p, text *out, diags *d)
 	for (int i = 0; i < p->buffer.count; i++)
 		if (p->buffer.item[i]->offset < 0)
 			ice("'%s' has no place in shared memory", p->buffer.item[i]->name);
+	for (int i = 0; i < p->bar.count; i++)
+		if (p->bar.item[i]->offset < 0)
+			ice("'%s' has no place in shared memory", p->bar.item[i]->name);
 	a = arena_create();
 	if (!a)
 		ice("out of memory");

@@ -236,13 +236,30 @@ static cuda_stmt_fn *const emit[TILE_OP_COUNT] = {
 	[TILE_COMMIT] = emit_commit,
 	[TILE_WAIT] = emit_wait,
 	[TILE_BARRIER] = emit_barrier,
-	[TILE_LDSM] = cuda_load_matrix,
-	[TILE_LDSMT] = cuda_load_matrix,
+	[TILE_LDSM] = cuda_matrix,
+	[TILE_LDSMT] = cuda_matrix,
 	[TILE_LDS] = cuda_load_plain,
 	[TILE_LDST] = cuda_load_plain,
 	[TILE_MMA] = cuda_mma,
 	[TILE_STORE] = cuda_store,
 	[TILE_STORES] = cuda_store_shared,
+	[TILE_BINIT] = cuda_bar_init,
+	[TILE_BEXPECT] = cuda_bar,
+	[TILE_BARRIVE] = cuda_bar,
+	[TILE_BWAIT] = cuda_bar,
+	[TILE_TMALOAD] = cuda_tma_load,
+	[TILE_FENCEA] = cuda_fence_async,
+	[TILE_WGMMA] = cuda_wgmma,
+	[TILE_WGMMAT] = cuda_wgmma,
+	[TILE_WGMMAS] = cuda_wgmma,
+	[TILE_WGMMAST] = cuda_wgmma,
+	[TILE_WFENCE] = cuda_wgmma_order,
+	[TILE_WCOMMIT] = cuda_wgmma_order,
+	[TILE_WWAIT] = cuda_wgmma_order,
+	[TILE_NSYNC] = cuda_numbered,
+	[TILE_NARRIVE] = cuda_numbered,
+	[TILE_COUNT] = cuda_count,
+	[TILE_STSM] = cuda_matrix,
 	[TILE_FOR] = emit_for,
 	[TILE_UNROLL] = emit_unroll,
 	[TILE_IF] = emit_if,
@@ -266,9 +283,6 @@ void cuda_block(cuda_cx *cx, const tile_block *b)
 		cx->pair.count = 0;
 		if (emit[s->op])
 			emit[s->op](cx, s);
-		else if (s->op != TILE_MAP && s->op != TILE_REDUCE && s->op != TILE_QUAD)
-			ice("'%s' is not supported by the CUDA C emitter",
-				tile_op_info[s->op].text);
 		else
 			cuda_walk(cx, b->item + i, n);
 		cx->fresh = false;

@@ -13,24 +13,12 @@ void cuda_stmt_values(const tile_stmt *s, cuda_value_fn *fn, void *user)
 	const char *signature = tile_op_info[s->op].signature;
 
 	for (int i = 0; signature[i]; i++) {
-		const tile_operand *o = &s->arg[i];
+		tile_expr *value[TILE_OPERAND_VALUES];
+		int n = tile_operand_values(signature[i], &s->arg[i], value);
 
-		switch (signature[i]) {
-		case 'e':
-			fn(user, o->value);
-			break;
-		case 'f':
-			fn(user, o->slice.first);
-			fn(user, o->slice.first_row);
-			break;
-		case 's':
-			fn(user, o->region.slot);
-			fn(user, o->region.row);
-			fn(user, o->region.col);
-			break;
-		default:
-			break;
-		}
+		for (int k = 0; k < n; k++)
+			if (value[k])
+				fn(user, value[k]);
 	}
 }
 
@@ -269,6 +257,10 @@ static const tile_frag *result_tile(const tile_stmt *s)
 	case TILE_LDS:
 	case TILE_LDST:
 	case TILE_MMA:
+	case TILE_WGMMA:
+	case TILE_WGMMAT:
+	case TILE_WGMMAS:
+	case TILE_WGMMAST:
 		return s->arg[0].slice.frag;
 	default:
 		return NULL;
@@ -387,6 +379,13 @@ static void use_value(void *user, const tile_expr *x)
 		use_value(h, x->arg[i]);
 }
 
+static void list_used_at(homes *h, const tile_list *l)
+{
+	for (int i = 0; i < l->count; i++)
+		if (h->facts->frag_read[l->frag[i]->id])
+			used_at(h, l->frag[i]);
+}
+
 static void walk_homes(homes *h, const tile_block *b, scope *outer)
 {
 	scope *s = ARENA_NEW(h->a, scope);
@@ -401,9 +400,12 @@ static void walk_homes(homes *h, const tile_block *b, scope *outer)
 		h->scope = s;
 		h->at = i;
 		h->now++;
-		for (int k = 0; signature[k]; k++)
+		for (int k = 0; signature[k]; k++) {
 			if (signature[k] == 'f')
 				used_at(h, stmt->arg[k].slice.frag);
+			if (signature[k] == 'l')
+				list_used_at(h, &stmt->arg[k].list);
+		}
 		cuda_stmt_values(stmt, use_value, h);
 		walk_homes(h, &stmt->body, s);
 		h->at = i;
@@ -437,6 +439,11 @@ static bool defines(homes *h, const tile_stmt *s, const tile_frag *f)
 	case TILE_LDST:
 		return dst->frag == f && dst->rows == f->rows && dst->cols == f->cols &&
 		       (s->op != TILE_MAP || !reads(h, s->arg[1].value, f));
+	case TILE_WGMMA:
+	case TILE_WGMMAT:
+	case TILE_WGMMAS:
+	case TILE_WGMMAST:
+		return dst->frag == f && dst->cols == f->cols && s->arg[1].zero;
 	default:
 		return false;
 	}

@@ -96,9 +96,10 @@ typedef struct {
 	text *out;
 	cuda_facts facts;
 	/* names in C++ */
-	const char **arg, **buffer, **frag, **var;
+	const char **arg, **buffer, **bar, **frag, **var;
 	const char *r, *n, *i, *e, *k, *item; /* free names of counters */
-	bool uses_tid, uses_lane, uses_warp;
+	bool uses_tid, uses_lane, uses_warp, uses_warpgroup;
+	bool async;     /* the program is one for Hopper */
 	bool from_spec; /* the source is the spec, and not a tile program's text */
 	struct {
 		int *item;
@@ -222,6 +223,9 @@ void cuda_block(cuda_cx *cx, const tile_block *b);
 /* "buffer(slot, row, col)" for (row, col) of a region. */
 const char *cuda_shared_element(
 	cuda_cx *cx, const tile_region *r, const char *row, const char *col);
+/* "buffer.method(slot, row, col)" for (row, col) of a region. */
+const char *cuda_shared_method(
+	cuda_cx *cx, const tile_region *r, const char *method, const char *row, const char *col);
 typedef void cuda_stmt_fn(cuda_cx *cx, const tile_stmt *s);
 cuda_stmt_fn cuda_any, cuda_store;
 /* How many statements from `at` on are written as one nest of loops: MAP, REDUCE and QUAD over the
@@ -229,4 +233,12 @@ cuda_stmt_fn cuda_any, cuda_store;
 int cuda_fuse(cuda_cx *cx, const tile_block *b, int at);
 /* The loops of n such statements. */
 void cuda_walk(cuda_cx *cx, tile_stmt *const *s, int n);
-cuda_stmt_fn cuda_fill, cuda_copy, cuda_load_matrix, cuda_load_plain, cuda_mma, cuda_store_shared;
+cuda_stmt_fn cuda_fill, cuda_copy, cuda_matrix, cuda_load_plain, cuda_mma, cuda_store_shared;
+
+/* --- cuda_async.c --- */
+/* Whether the program needs trikl_hopper.h. */
+bool cuda_is_async(const tile_program *p);
+/* The functions of the products that the program has. */
+void cuda_wgmma_functions(cuda_cx *cx);
+cuda_stmt_fn cuda_bar_init, cuda_bar, cuda_count, cuda_numbered, cuda_fence_async, cuda_tma_load,
+	cuda_wgmma, cuda_wgmma_order;

@@ -27,8 +27,11 @@ static const char *const taken[] = {
 	"neg_bf16x2", "fma_f16x2", "mul_f16x2", "add_f16x2", "sub_f16x2", "neg_f16x2", "quad_max",
 	"quad_sum", "warp_any", "shared_buffer", "ldmatrix", "ldmatrix_trans", "copy_async",
 	"copy_commit", "copy_wait", "mma_bf16", "mma_f16", "mma_tf32",
+	/* trikl_hopper.h */
+	"CUtensorMap", "panel_buffer", "stmatrix", "lane_number", "warp_number", "mbarriers",
+	"counters", "barrier_sync", "barrier_arrive", "fence_async", "tma_load", "tie",
 	/* the emitter */
-	"WARPS", "THREADS", "shared", "tid", "lane", "warp", "row", "col"};
+	"WARPS", "THREADS", "shared", "tid", "lane", "warp", "warpgroup", "row", "col"};
 
 static bool is_taken(const char *name)
 {
@@ -38,7 +41,7 @@ static bool is_taken(const char *name)
 		if (strcmp(taken[i], name) == 0)
 			return true;
 	/* names of the implementation: __x, _X */
-	return name[0] == '_' || strstr(name, "__");
+	return name[0] == '_' || strstr(name, "__") || strncmp(name, "wgmma_", 6) == 0;
 }
 
 static bool in(const char *const *names, int n, const char *name)
@@ -54,8 +57,8 @@ static bool in_program(const cuda_cx *cx, const char *name)
 	const tile_program *p = cx->p;
 
 	return strcmp(p->name, name) == 0 || in(cx->arg, p->arg.count, name) ||
-	       in(cx->buffer, p->buffer.count, name) || in(cx->frag, p->frag.count, name) ||
-	       in(cx->var, p->var.count, name);
+	       in(cx->buffer, p->buffer.count, name) || in(cx->bar, p->bar.count, name) ||
+	       in(cx->frag, p->frag.count, name) || in(cx->var, p->var.count, name);
 }
 
 /* The tile program's names are unique; so are these. */
@@ -70,6 +73,8 @@ static const char *claim(cuda_cx *cx, const char *name)
 			memmove(at, at + 1, strlen(at));
 		s = c;
 	}
+	if (strncmp(s, "wgmma_", 6) == 0)
+		s = arena_printf(cx->a, "x%s", s);
 	while (is_taken(s) || in_program(cx, s))
 		s = arena_printf(cx->a, "%s%s", s, s[strlen(s) - 1] == '_' ? "2" : "_");
 	return s;
@@ -94,12 +99,15 @@ void cuda_names_find(cuda_cx *cx)
 
 	cx->arg = ARENA_ARRAY(cx->a, const char *, p->arg.count + 1);
 	cx->buffer = ARENA_ARRAY(cx->a, const char *, p->buffer.count + 1);
+	cx->bar = ARENA_ARRAY(cx->a, const char *, p->bar.count + 1);
 	cx->frag = ARENA_ARRAY(cx->a, const char *, p->frag.count + 1);
 	cx->var = ARENA_ARRAY(cx->a, const char *, p->var.count + 1);
 	for (int i = 0; i < p->arg.count; i++)
 		cx->arg[i] = claim(cx, p->arg.item[i]->name);
 	for (int i = 0; i < p->buffer.count; i++)
 		cx->buffer[i] = claim(cx, p->buffer.item[i]->name);
+	for (int i = 0; i < p->bar.count; i++)
+		cx->bar[i] = claim(cx, p->bar.item[i]->name);
 	for (int i = 0; i < p->frag.count; i++)
 		cx->frag[i] = claim(cx, p->frag.item[i]->name);
 	for (int i = 0; i < p->var.count; i++)

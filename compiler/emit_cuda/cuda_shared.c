@@ -41,9 +41,15 @@ const char *cuda_shared_element(cuda_cx *cx, const tile_region *r, const char *r
 	return cuda_text(cx, "%s(%s)", name_of(cx, r), coordinates(cx, r, row, col));
 }
 
+const char *cuda_shared_method(
+	cuda_cx *cx, const tile_region *r, const char *method, const char *row, const char *col)
+{
+	return cuda_text(cx, "%s.%s(%s)", name_of(cx, r), method, coordinates(cx, r, row, col));
+}
+
 static const char *address(cuda_cx *cx, const tile_region *r, const char *row, const char *col)
 {
-	return cuda_text(cx, "%s.at(%s)", name_of(cx, r), coordinates(cx, r, row, col));
+	return cuda_shared_method(cx, r, "at", row, col);
 }
 
 /* --- fill, copy: the block's threads take turns --- */
@@ -126,7 +132,7 @@ void cuda_copy(cuda_cx *cx, const tile_stmt *s)
 	cuda_loop_end(cx, true);
 }
 
-/* --- ldmatrix --- */
+/* --- ldmatrix, stmatrix --- */
 
 /* Element of the region for one ldmatrix: base + r * by_r + n * by_n, where r and n count cells. */
 typedef struct {
@@ -193,12 +199,26 @@ static const char *lane_part(cuda_cx *cx, bool row, int by8, int by16)
 	return s;
 }
 
-static void one_ldmatrix(cuda_cx *cx, const tile_stmt *s, const pattern *m, const char *r,
+/* The register tile and the region of a statement that loads or stores matrices. */
+typedef struct {
+	const tile_slice *tile;
+	const tile_region *region;
+	bool trans, store;
+} matrix_move;
+
+static matrix_move move_of(const tile_stmt *s)
+{
+	bool store = s->op == TILE_STSM;
+
+	return (matrix_move){
+		&s->arg[store].slice, &s->arg[!store].region, s->op == TILE_LDSMT, store};
+}
+
+static void one_matrix(cuda_cx *cx, const matrix_move *move, const pattern *m, const char *r,
 	const char *n, int matrices)
 {
-	const tile_slice *to = &s->arg[0].slice;
-	const tile_region *from = &s->arg[1].region;
-	bool trans = s->op == TILE_LDSMT, four = matrices == 4, a = to->frag->layout == LAYOUT_OPA;
+	const tile_slice *to = move->tile;
+	bool trans = move->trans, four = matrices == 4, a = to->frag->layout == LAYOUT_OPA;
 	const char *warp = a ? cuda_text(cx, "warp * %d", tile_warp_rows(cx->p, to->frag)) : "0";
 	tile_cell c = tile_cell_of(to->frag);
 	const char *row, *col, *tile_r, *first, *second = "";
@@ -215,17 +235,21 @@ static void one_ldmatrix(cuda_cx *cx, const tile_stmt *s, const pattern *m, cons
 	if (m->each == 2 && four)
 		second = cuda_text(cx, ", %s",
 			cuda_register(cx, to->frag, tile_r, plus(cx, first, "1"), NULL));
-	cuda_line(cx, "ldmatrix%s(%s%s, %s);", trans ? "_trans" : "",
-		cuda_register(cx, to->frag, tile_r, first, NULL), second,
-		address(cx, from, row, col));
+	first = cuda_register(cx, to->frag, tile_r, first, NULL);
+	if (move->store)
+		cuda_line(cx, "stmatrix(%s, %s);", address(cx, move->region, row, col), first);
+	else
+		cuda_line(cx, "ldmatrix%s(%s%s, %s);", trans ? "_trans" : "", first, second,
+			address(cx, move->region, row, col));
 }
 
-void cuda_load_matrix(cuda_cx *cx, const tile_stmt *s)
+void cuda_matrix(cuda_cx *cx, const tile_stmt *s)
 {
-	const tile_slice *to = &s->arg[0].slice;
+	matrix_move move = move_of(s);
+	const tile_slice *to = move.tile;
 	bool a = to->frag->layout == LAYOUT_OPA;
 	int rows = a ? tile_warp_rows(cx->p, to->frag) : to->rows;
-	pattern m = pattern_of(to->frag, rows, to->cols, s->op == TILE_LDSMT);
+	pattern m = pattern_of(to->frag, rows, to->cols, move.trans);
 	int full = m.cells / m.each * m.each;
 	bool tail = full<m.cells, braces = full> 0 && tail && m.rows > 1;
 	const char *r = m.rows > 1 ? cx->r : "0", *n = full > m.each ? cx->n : "0";
@@ -236,11 +260,11 @@ void cuda_load_matrix(cuda_cx *cx, const tile_stmt *s)
 	if (full > m.each)
 		cuda_loop(cx, cx->n, full, m.each, false);
 	if (full > 0)
-		one_ldmatrix(cx, s, &m, r, n, 4);
+		one_matrix(cx, &move, &m, r, n, 4);
 	if (full > m.each)
 		cuda_loop_end(cx, false);
 	if (tail)
-		one_ldmatrix(cx, s, &m, r, cuda_text(cx, "%d", full), 2);
+		one_matrix(cx, &move, &m, r, cuda_text(cx, "%d", full), 2);
 	if (m.rows > 1)
 		cuda_loop_end(cx, braces);
 }

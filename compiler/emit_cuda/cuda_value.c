@@ -26,6 +26,7 @@ static const struct form {
 	[TX_TID] = {put_thread, "tid", NULL, 0, "thread"},
 	[TX_LANE] = {put_thread, "lane", NULL, 0, "thread"},
 	[TX_WARP] = {put_thread, "warp", NULL, 0, "thread"},
+	[TX_WARPGROUP] = {put_thread, "warpgroup", NULL, 0, "thread"},
 	[TX_BLOCK] = {put_block, NULL, NULL, 0, "number"},
 	[TX_ROW] = {put_place, "row", NULL, 0, "row"},
 	[TX_COL] = {put_place, "col", NULL, 0, "col"},
@@ -187,6 +188,7 @@ static void put_thread(cuda_cx *cx, text *t, const tile_expr *x, int level)
 	cx->uses_tid = cx->uses_tid || x->op == TX_TID;
 	cx->uses_lane = cx->uses_lane || x->op == TX_LANE;
 	cx->uses_warp = cx->uses_warp || x->op == TX_WARP;
+	cx->uses_warpgroup = cx->uses_warpgroup || x->op == TX_WARPGROUP;
 	text_put(t, form[x->op].text);
 }
 
@@ -370,6 +372,7 @@ static int64_t upper(const tile_expr *x)
 	case TX_TID:
 	case TX_LANE:
 	case TX_WARP:
+	case TX_WARPGROUP:
 		return 1024;
 	case TX_ROW:
 	case TX_COL:

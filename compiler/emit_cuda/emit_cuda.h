@@ -4,6 +4,7 @@
  *   cuda_block.c   statements in order, flow, comments; one function per statement operation
  *   cuda_map.c     statements over the elements of a register tile
  *   cuda_shared.c  statements over shared memory, and the tensor cores
+ *   cuda_async.c   mbarriers, TMA and products of warpgroups
  *   cuda_value.c   values: one function per kind of operation
  *   cuda_local.c   values that occur more than once, by name
  *   cuda_pair.c    16-bit values, two in a register
@@ -15,7 +16,7 @@
  *
  * Mechanical: what the program says is written down, and nothing is decided. The text depends on
  * nothing but the program. It is compiled with -std=c++17 by nvcc or NVRTC, next to
- * generated/trikl_cuda.h. */
+ * generated/trikl_cuda.h and, for sm_90a, generated/trikl_hopper.h. */
 #pragma once
 #include "tile/tile.h"
 

@@ -353,6 +353,27 @@ static void put_offsets(FILE *f)
 	}
 }
 
+static void put_panels(FILE *f)
+{
+	for (int cols = 48; cols <= 144; cols += 32) {
+		tile_buffer b = {.type = TILE_BF16,
+			.slots = 2,
+			.rows = 24,
+			.cols = cols,
+			.panel = TILE_PANEL,
+			.swizzle = 3};
+
+		fprintf(f, "using panels_%d = panel_buffer<bf16, 24, %d>;\n", cols, cols);
+		fprintf(f, "static_assert(panels_%d::slot_bytes == %lld);\n", cols,
+			(long long)tile_slot_bytes(&b));
+		for (int row = 0; row < 24; row++)
+			for (int col = row % 3; col < cols; col += 5)
+				fprintf(f, "static_assert(panels_%d::offset(%d, %d) == %lld);\n",
+					cols, row, col,
+					(long long)tile_shared_offset(&b, row, col));
+	}
+}
+
 static void nvcc(const char *spec, const char *target)
 {
 	char path[] = "/tmp/trikl-XXXXXX.cu", command[1024];
@@ -376,6 +397,95 @@ static void nvcc(const char *spec, const char *target)
 		fail_msg("nvcc refuses %s", spec);
 }
 
+/* --- Hopper --- */
+
+static char *emit_case(arena *a, const char *name)
+{
+	source *src = kernel_read(
+		a, arena_printf(a, "%s/tests/unit/sim/cases/%s.tile", SOURCE_DIR, name));
+	diags *d = diags_create(a, src);
+	tile_program *p = tile_parse(a, src, d);
+	text out = {0};
+	char *s;
+
+	if (!p || !tile_verify(p, &out) || !emit_cuda(p, &out, d)) {
+		diags_print(d, DIAG_TEXT, &out);
+		fail_msg("%s: %s", name, out.data);
+	}
+	s = arena_strdup(a, out.data);
+	text_free(&out);
+	return s;
+}
+
+/* ptxas tells of products that it runs one after the other, and of spills, and goes on. */
+static void assemble(const char *name)
+{
+	char path[] = "/tmp/trikl-XXXXXX.cu", command[1024], line[1024];
+	int fd = mkstemps(path, 3);
+	arena *a = arena_create();
+	FILE *f = fdopen(fd, "w");
+	bool seen = false;
+
+	assert_non_null(f);
+	fputs(emit_case(a, name), f);
+	put_panels(f);
+	fclose(f);
+	snprintf(command, sizeof command,
+		"nvcc -std=c++17 -gencode arch=compute_90a,code=sm_90a -Werror all-warnings "
+		"-Xptxas -v -I%s/generated -cubin -o /dev/null %s 2>&1",
+		SOURCE_DIR, path);
+	f = popen(command, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		seen = seen || strstr(line, " 0 bytes spill stores, 0 bytes spill loads");
+		if (strstr(line, "(C75") || strstr(line, "error") || strstr(line, "warning"))
+			fail_msg("%s: %s", name, line);
+	}
+	assert_int_equal(pclose(f), 0);
+	assert_true(seen);
+	unlink(path);
+	arena_destroy(a);
+}
+
+static void hopper_phrases(void **state)
+{
+	static const char *const phrase[] = {
+		"#include \"trikl_hopper.h\"\n",
+		"    const __grid_constant__ CUtensorMap q_map,\n",
+		"    const panel_buffer<bf16, 64, 128> ks(shared + 32768);\n",
+		"    const mbarriers<2> full_k(shared + 98312);\n",
+		"    const int warp = warp_number();\n",
+		"        full_k.init(1);\n",
+		"            full_k.expect(t0, 16384);\n",
+		"    wgmma_fence(s0, a);\n",
+		"        wgmma_n64_bf16(s0, a[k1], ks.k_major(0, 0, 16 * k1), k1 > 0);\n",
+		"            wgmma_trans_n128_bf16(out, p[k1], vs.mn_major(0, 16 * k1, 0), "
+		"true);\n",
+		"        wgmma_wait<1>(s0);\n",
+		"        const int before0 = done_k.next(0);\n",
+		"        free_v.arrive(0);\n",
+	};
+	arena *a = arena_create();
+	const char *s = emit_case(a, "attend");
+
+	(void)state;
+	check_lines("attend", s);
+	for (size_t i = 0; i < sizeof phrase / sizeof *phrase; i++)
+		if (!strstr(s, phrase[i]))
+			fail_msg("there is no\n%s", phrase[i]);
+	arena_destroy(a);
+}
+
+static void hopper_compiles(void **state)
+{
+	(void)state;
+	if (system("nvcc --version >/dev/null 2>&1"))
+		skip();
+	assemble("matmul");
+	assemble("attend");
+	assemble("shapes");
+}
+
 static void compiles(void **state)
 {
 	(void)state;
@@ -392,7 +502,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(phrases),
 		cmocka_unit_test(names),
+		cmocka_unit_test(hopper_phrases),
 		cmocka_unit_test(compiles),
+		cmocka_unit_test(hopper_compiles),
 	};
 
 	for (int i = 2; i < argc; i++)
