@@ -59,6 +59,9 @@ rt_cache_key rt_cache_key_end(rt_cache_digest *d);
 /* Lower-case hexadecimal digits. */
 void rt_cache_key_hex(const rt_cache_key *key, char hex[RT_CACHE_KEY_HEX]);
 
+/* Of text that begins with these digits; false: it does not. */
+bool rt_cache_key_parse(const char *hex, rt_cache_key *key);
+
 /* --- settings.c, directory.c, cache.c --- */
 
 #define RT_CACHE_KIND 16     /* longest kind, with its 0 */
@@ -128,6 +131,12 @@ typedef bool (*rt_cache_make)(void *user, rt_blob **blob);
  */
 rt_blob *rt_cache_get_or_make(
 	rt_cache *c, const rt_cache_key *key, const char *kind, rt_cache_make make, void *user);
+
+/* The same without making: NULL where the artifact is absent. */
+rt_blob *rt_cache_get(rt_cache *c, const rt_cache_key *key, const char *kind);
+/* Keeps an artifact in the place of what the key had before: for what is found out and may change,
+ * not for what is made of its key. False: `kind` is none. */
+bool rt_cache_put(rt_cache *c, const rt_cache_key *key, const char *kind, rt_blob *blob);
 
 /* Since rt_cache_open. */
 typedef struct {

@@ -47,8 +47,8 @@ typedef struct {
 	strings operand; /* spec files, in order */
 	strings define, dims, input, output, emit, target;
 	const char *device, *spec, *inner, *svg, *out, *color, *format, *warn, *code;
-	bool json, check, write, time_report, verbose, help;
-	int64_t seed, threads, reps;
+	bool json, check, write, time_report, verbose, help, no_tune;
+	int64_t seed, threads, reps, candidates;
 	double limit, min_time;
 	diag_format diagnostics; /* from --diagnostics-format, --color, NO_COLOR and the terminal */
 } options;
@@ -73,7 +73,8 @@ enum {
 	VERB_DOCTOR = 1 << 7,
 	VERB_CACHE = 1 << 8,
 	VERB_REGENERATE = 1 << 9,
-	VERB_ALL = (1 << 10) - 1,
+	VERB_TUNE = 1 << 10,
+	VERB_ALL = (1 << 11) - 1,
 };
 
 /* Parses argv (argv[0] is the verb) for `v`. Reports what is wrong and returns CLI_USAGE. */
@@ -175,6 +176,7 @@ cli_status verb_targets(const options *o);
 cli_status verb_doctor(const options *o);
 cli_status verb_cache(const options *o);
 cli_status verb_regenerate(const options *o);
+cli_status verb_tune(const options *o);
 
 /* --- target.c: what --target means --- */
 
@@ -182,6 +184,7 @@ cli_status verb_regenerate(const options *o);
 typedef struct {
 	const char *name; /* "cpu", "sm_90a" */
 	const arch *arch; /* NULL: the cpu */
+	bool native;      /* it is the architecture of GPU 0 */
 } cli_target;
 
 /* The targets of --target, "native" resolved by asking the driver; `missing` where it was not

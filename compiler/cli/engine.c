@@ -181,12 +181,13 @@ cli_status engine_open_cpu(unit *u, sema_spec *s, engine *e)
 	return open_cpu(u, s, e, ON_AUTO);
 }
 
-cli_status engine_open(unit *u, sema_spec *s, engine *e)
+cli_status engine_open(unit *u, sema_spec *s, const problem *p, engine *e)
 {
 	place where;
 	int device;
 
 	*e = engine_start(u, s);
+	e->problem = p;
 	cli_status status = device_parse(e->o, &where, &device);
 	if (status == CLI_OK)
 		status = options_fit(e->o, where);

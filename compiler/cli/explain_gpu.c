@@ -48,8 +48,10 @@ static void print_roofline(const arch *a, const cost *c)
 		1e3 * (arithmetic >= memory ? arithmetic : memory));
 }
 
-cli_status explain_gpu(unit *u, sema_spec *s, const arch *a, const problem *p)
+cli_status explain_gpu(unit *u, sema_spec *s, const cli_target *target, const problem *p)
 {
+	const arch *a = target->arch;
+	device_tuned tuned;
 	const row_form *form;
 	double ms;
 	cli_status status = gpu_form(u, s, a->name, &form, &ms);
@@ -62,6 +64,8 @@ cli_status explain_gpu(unit *u, sema_spec *s, const arch *a, const problem *p)
 		return CLI_OK;
 	}
 	device_build b = {.arena = u->arena, .form = form, .arch = a, .diags = u->diags};
+	if (gpu_tuned_native(u, s, form, target, p, &tuned))
+		b.choice = &tuned.choice;
 	bool made = device_build_until(&b, DEVICE_TILE);
 	status = unit_flush(u);
 	if (status == CLI_OK && made) {

@@ -3,7 +3,8 @@
  *   gpu_compile.c  a spec compiled for an architecture, with its diagnostics
  *   gpu_device.c   device memory, launches, timing
  *   gpu_sim.c      the simulator
- *   explain_gpu.c  the plan in words */
+ *   explain_gpu.c  the plan in words
+ *   trial.c        candidates of `tune`: compiled, timed, judged */
 #pragma once
 #include "cli/problem.h"
 #include "device/device.h"
@@ -18,6 +19,13 @@ device_system *gpu_system(const options *o);
 cli_status gpu_form(unit *u, sema_spec *s, const char *target, const row_form **form, double *ms);
 /* What the cache looks the kernel up by. */
 device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const arch *a, int device);
+/* The plan that was found fastest for the request and the problem (NULL: for the one tuned last);
+ * false: none, or --no-tune. */
+bool gpu_tuned(
+	unit *u, device_system *d, const device_request *r, const problem *p, device_tuned *t);
+/* The same for code of --target native, which asks the driver for its device. */
+bool gpu_tuned_native(unit *u, sema_spec *s, const row_form *form, const cli_target *target,
+	const problem *p, device_tuned *t);
 /* One line about a failure of the runtime, the compiler's log after it; the exit code. */
 cli_status gpu_failed(const options *o, const char *what, rt_error *err);
 
@@ -39,6 +47,7 @@ struct gpu_engine {
 	const options *o;
 	device_system *system;
 	device_kernel *kernel;
+	device_tuned tuned; /* choice.device NULL: nothing is remembered */
 	device_times times;
 	const arch *arch; /* of the code */
 	rt_cuda *cuda;
@@ -71,7 +80,31 @@ cli_status sim_launch(sim_engine *m, problem *p, rt_pool *pool);
 /* --- explain_gpu.c --- */
 
 /* Prints the plan for a GPU target, with the cost of the problem there. */
-cli_status explain_gpu(unit *u, sema_spec *s, const arch *a, const problem *p);
+cli_status explain_gpu(unit *u, sema_spec *s, const cli_target *target, const problem *p);
+
+/* --- trial.c --- */
+
+/* One candidate of `tune`. */
+typedef struct {
+	gpu_choice choice;
+	const char *text; /* of the choice */
+	device_kernel *kernel;
+	rt_module_info figures;
+	const char *failure; /* why it was not timed; NULL: it was */
+	double *seconds;     /* [launches], ascending once all is measured */
+	int launches;
+	double median, best, spread; /* spread: between the quartiles, as a share of the median */
+} trial;
+
+/* Compiles and loads up to `most` candidates for an open GPU engine; the first is the planner's. The
+ * diagnostics of those that fail become their failure. */
+cli_status trials_open(unit *u, sema_spec *s, engine *e, int most, trial **list, int *count);
+/* Launches each, in rounds, for about o->min_time seconds together, or o->reps times each. With
+ * o->check every result is compared with the reference first. */
+cli_status trials_measure(engine *e, problem *p, trial *list, int count);
+/* The fastest; the planner's where the difference to it is noise. -1: none was timed. */
+int trials_winner(const trial *list, int count);
+void trials_close(trial *list, int count);
 
 /* --- gpu_device.c, for the simulator too --- */
 

@@ -50,6 +50,30 @@ device_request gpu_request(unit *u, sema_spec *s, const row_form *form, const ar
 		.device = device};
 }
 
+bool gpu_tuned(
+	unit *u, device_system *d, const device_request *r, const problem *p, device_tuned *t)
+{
+	const char *class =
+		p ? device_tuned_class(u->arena, p->spec, p->length, p->param_int) : NULL;
+
+	return !u->o->no_tune && device_tuned_find(d, r, class, u->arena, t);
+}
+
+bool gpu_tuned_native(unit *u, sema_spec *s, const row_form *form, const cli_target *target,
+	const problem *p, device_tuned *t)
+{
+	device_request r = gpu_request(u, s, form, target->arch, 0);
+	device_system *d;
+	bool found;
+
+	if (!target->native)
+		return false;
+	d = gpu_system(u->o);
+	found = d && gpu_tuned(u, d, &r, p, t);
+	device_close(d);
+	return found;
+}
+
 cli_status gpu_failed(const options *o, const char *what, rt_error *err)
 {
 	bool input =

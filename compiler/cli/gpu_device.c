@@ -55,13 +55,14 @@ static device_kernel *adopt(gpu_engine *g, unit *u, const device_request *r)
 }
 
 /* Messages of the compiler are errors, or for the forgiving the reason for a note. */
-static cli_status compile(
-	gpu_engine *g, unit *u, sema_spec *s, const row_form *form, bool forgiving)
+static cli_status compile(gpu_engine *g, unit *u, sema_spec *s, const engine *e, bool forgiving)
 {
-	device_request r = gpu_request(u, s, form, g->arch, g->device);
+	device_request r = gpu_request(u, s, e->form, g->arch, g->device);
 	diags *own = diags_create(u->arena, u->src), *shared = u->diags;
 	cli_status status = CLI_OK;
 
+	if (!g->o->code && gpu_tuned(u, g->system, &r, e->problem, &g->tuned))
+		r.choice = &g->tuned.choice;
 	u->diags = own;
 	if (g->o->code)
 		g->kernel = adopt(g, u, &r);
@@ -130,7 +131,7 @@ cli_status gpu_open(unit *u, sema_spec *s, engine *e, int device, bool forgiving
 	if (status == CLI_OK && usable)
 		status = gpu_form(u, s, g->arch->name, (const row_form **)&e->form, &e->model_ms);
 	if (status == CLI_OK && usable && e->form)
-		status = compile(g, u, s, e->form, forgiving);
+		status = compile(g, u, s, e, forgiving);
 	if (status == CLI_OK && g->kernel && load(g, &err))
 		status = failed(g, &err);
 	if (status == CLI_OK && g->kernel) {

@@ -16,6 +16,8 @@ static const verb verbs[] = {
 		VERB_RUN, verb_run, 1, 1},
 	{"bench", "SPEC...", "Measures specs: time, GFLOP/s, share of the matrix multiply rate.",
 		VERB_BENCH, verb_bench, 1, -1},
+	{"tune", "SPEC", "Times the planner's best plans on a GPU and remembers the fastest.",
+		VERB_TUNE, verb_tune, 1, 1},
 	{"explain", "SPEC", "Says what a spec computes, its row form, its cost and its tiling.",
 		VERB_EXPLAIN, verb_explain, 1, 1},
 	{"build", "SPEC...", "Writes what the stages of the compiler produce.",
@@ -123,7 +125,7 @@ static cli_status dispatch(int argc, char **argv, options *o)
 int main(int argc, char **argv)
 {
 	arena *a = arena_create();
-	options o = {.arena = a, .limit = 600, .min_time = 1, .device = "auto"};
+	options o = {.arena = a, .limit = 600, .min_time = 1, .candidates = 12, .device = "auto"};
 
 	crash_install(argc, argv);
 	cli_status status = dispatch(argc, argv, &o);

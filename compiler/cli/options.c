@@ -22,14 +22,17 @@ typedef struct {
 } option_row;
 
 #define AT(field) offsetof(options, field)
-#define VERB_SPEC (VERB_RUN | VERB_BENCH | VERB_EXPLAIN | VERB_BUILD)
-#define VERB_SIZED (VERB_RUN | VERB_BENCH | VERB_EXPLAIN)
+#define VERB_SPEC (VERB_RUN | VERB_BENCH | VERB_EXPLAIN | VERB_BUILD | VERB_TUNE)
+#define VERB_SIZED (VERB_RUN | VERB_BENCH | VERB_EXPLAIN | VERB_TUNE)
 #define VERB_TIMED (VERB_RUN | VERB_BENCH)
+#define VERB_PLANNED (VERB_RUN | VERB_BENCH | VERB_EXPLAIN | VERB_BUILD)
 
 /* clang-format off */
 static const option_row rows[] = {
 	{"device", 0, OPT_STRING, "--device DEVICE", "auto (default), cpu, reference, sim, cuda:N",
 		VERB_TIMED, AT(device)},
+	{"device", 0, OPT_STRING, "--device cuda:N", "which GPU (default: the first)",
+		VERB_TUNE, AT(device)},
 	{"dims", 0, OPT_LIST, "--dims B=1,N=256", "run-time lengths by the spec's own names",
 		VERB_SIZED, AT(dims)},
 	{"define", 'D', OPT_PAIRS, "-D, --define P=V", "value of a const or param",
@@ -48,19 +51,25 @@ static const option_row rows[] = {
 		VERB_RUN, AT(check)},
 	{"check", 0, OPT_FLAG, "--check", "change nothing; exit 2 and name the files that differ",
 		VERB_FMT | VERB_REGENERATE, AT(check)},
+	{"check", 0, OPT_FLAG, "--check", "time only plans whose result passes the check",
+		VERB_TUNE, AT(check)},
 	{"write", 'i', OPT_FLAG, "-i, --write", "rewrite the files in place", VERB_FMT, AT(write)},
 	{"limit", 0, OPT_REAL, "--limit SECONDS", "longest run of the reference (default: 600)",
 		VERB_RUN, AT(limit)},
 	{"threads", 0, OPT_COUNT, "--threads T", "worker threads (default: one per core)",
 		VERB_SIZED, AT(threads)},
 	{"reps", 0, OPT_COUNT, "--reps R", "timed runs (default: as many as --min-time needs)",
-		VERB_BENCH, AT(reps)},
+		VERB_BENCH | VERB_TUNE, AT(reps)},
 	{"min-time", 0, OPT_REAL, "--min-time SECONDS", "time to spend on timed runs (default: 1)",
-		VERB_BENCH, AT(min_time)},
+		VERB_BENCH | VERB_TUNE, AT(min_time)},
+	{"candidates", 0, OPT_COUNT, "--candidates N", "how many plans to try (default: 12)",
+		VERB_TUNE, AT(candidates)},
+	{"no-tune", 0, OPT_FLAG, "--no-tune", "the planner's own sizes, whatever `tune` found",
+		VERB_PLANNED, AT(no_tune)},
 	{"target", 0, OPT_LIST, "--target T,...", "cpu (default), native, sm_80, ...: trikl targets",
 		VERB_EXPLAIN | VERB_BUILD, AT(target)},
 	{"target", 0, OPT_LIST, "--target T", "which GPU's code to run (default: the device's own)",
-		VERB_TIMED, AT(target)},
+		VERB_TIMED | VERB_TUNE, AT(target)},
 	{"targets", 0, OPT_LIST, "--targets T,...", "GPU targets (default: sm_80,sm_90)",
 		VERB_REGENERATE, AT(target)},
 	{"code", 0, OPT_STRING, "--code FILE", "run this PTX or cubin in place of the generated code",
@@ -77,12 +86,13 @@ static const option_row rows[] = {
 	{"time-report", 0, OPT_FLAG, "--time-report", "print every stage's time on standard error",
 		VERB_RUN | VERB_BENCH | VERB_BUILD, AT(time_report)},
 	{"json", 0, OPT_FLAG, "--json", "print the results as JSON",
-		VERB_TIMED | VERB_TARGETS | VERB_DOCTOR | VERB_CACHE, AT(json)},
+		VERB_TIMED | VERB_TARGETS | VERB_DOCTOR | VERB_CACHE | VERB_TUNE, AT(json)},
 	{"diagnostics-format", 0, OPT_STRING, "--diagnostics-format=F", "text or json",
 		VERB_CHECK | VERB_FMT | VERB_SPEC | VERB_REGENERATE, AT(format)},
 	{NULL, 'W', OPT_STRING, "-Werror", "warnings are errors", VERB_CHECK | VERB_SPEC, AT(warn)},
 	{"verbose", 'v', OPT_FLAG, "-v, --verbose", "say what was done",
-		VERB_CHECK | VERB_FMT | VERB_BUILD | VERB_TIMED | VERB_REGENERATE, AT(verbose)},
+		VERB_CHECK | VERB_FMT | VERB_BUILD | VERB_TIMED | VERB_REGENERATE | VERB_TUNE,
+		AT(verbose)},
 	{"color", 0, OPT_STRING, "--color=WHEN", "auto, always or never; NO_COLOR is honoured",
 		VERB_ALL, AT(color)},
 	{"help", 'h', OPT_FLAG, "-h, --help", "this text", VERB_ALL, AT(help)},

@@ -156,6 +156,7 @@ typedef struct sim_engine sim_engine;
 typedef struct {
 	const options *o;
 	const sema_spec *spec;
+	const problem *problem; /* NULL: any; it selects among tuned plans */
 	gpu_engine *gpu;
 	sim_engine *sim;
 	bool reference;
@@ -167,8 +168,8 @@ typedef struct {
 	int threads;
 } engine;
 
-/* Chooses the device, compiles. Diagnostics are printed. */
-cli_status engine_open(unit *u, sema_spec *s, engine *e);
+/* Chooses the device, compiles; `p` has its lengths. Diagnostics are printed. */
+cli_status engine_open(unit *u, sema_spec *s, const problem *p, engine *e);
 /* On the CPU, else the reference, whatever --device says. */
 cli_status engine_open_cpu(unit *u, sema_spec *s, engine *e);
 void engine_close(engine *e);
@@ -217,6 +218,8 @@ typedef struct {
 	double inputs_ms;
 } outcome;
 
+/* Lengths and params on one line, in p's arena. */
+const char *report_problem(const problem *p);
 void report_text(const outcome *r, text *out);
 void report_json(const outcome *r, text *out);
 /* --time-report: every stage, on stderr. */

@@ -32,6 +32,23 @@ static statistics tensor_statistics(const tensor *t)
 	return s;
 }
 
+const char *report_problem(const problem *p)
+{
+	const char *all = "";
+
+	for (int i = 0; i < p->spec->length.count; i++)
+		all = arena_printf(p->arena, "%s%s=%lld ", all, p->spec->length.item[i]->name,
+			(long long)p->length[i]);
+	for (int i = 0; i < p->spec->param.count; i++)
+		if (p->spec->param.item[i]->type == TYPE_INT)
+			all = arena_printf(p->arena, "%s%s=%lld ", all,
+				p->spec->param.item[i]->name, (long long)p->param_int[i]);
+		else
+			all = arena_printf(p->arena, "%s%s=%g ", all, p->spec->param.item[i]->name,
+				p->param_float[i]);
+	return all;
+}
+
 static void say_device(const outcome *r, text *out)
 {
 	text_printf(out, "%s on ", r->e->spec->name);

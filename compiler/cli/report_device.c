@@ -13,6 +13,8 @@ void report_device(const engine *e, text *out)
 			g->figures.blocks_per_sm == 1 ? "" : "s");
 		if (g->figures.local_bytes)
 			text_printf(out, ", %d bytes spilled", g->figures.local_bytes);
+		if (g->tuned.choice.count)
+			text_printf(out, ", tuned: %s", g->tuned.text);
 		return;
 	}
 	if (e->sim) {
@@ -39,6 +41,8 @@ static void gpu_json(const gpu_engine *g, cJSON *o)
 	cJSON_AddNumberToObject(o, "block_threads", k->threads);
 	cJSON_AddNumberToObject(o, "block_rows", k->rows);
 	cJSON_AddNumberToObject(o, "blocks_per_sm", g->figures.blocks_per_sm);
+	if (g->tuned.choice.device)
+		cJSON_AddStringToObject(o, "tuned", g->tuned.text);
 }
 
 void report_device_json(const engine *e, cJSON *o)

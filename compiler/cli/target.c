@@ -29,6 +29,7 @@ static cli_status parse(const options *o, const char *word, cli_target *t)
 		cli_status status = native(o, &t->arch);
 		if (status != CLI_OK)
 			return status;
+		t->native = true;
 	} else {
 		t->arch = arch_find(word);
 	}

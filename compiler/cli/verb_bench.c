@@ -45,19 +45,6 @@ static cli_status measure(engine *e, problem *p, timing *t)
 	return status;
 }
 
-/* Lengths and params on one line. */
-static void print_problem(const problem *p)
-{
-	for (int i = 0; i < p->spec->length.count; i++)
-		printf("%s=%lld ", p->spec->length.item[i]->name, (long long)p->length[i]);
-	for (int i = 0; i < p->spec->param.count; i++)
-		if (p->spec->param.item[i]->type == TYPE_INT)
-			printf("%s=%lld ", p->spec->param.item[i]->name,
-				(long long)p->param_int[i]);
-		else
-			printf("%s=%g ", p->spec->param.item[i]->name, p->param_float[i]);
-}
-
 static void print_text(
 	const engine *e, const problem *p, const timing *t, const cost *c, const peak *top)
 {
@@ -66,9 +53,8 @@ static void print_text(
 	const char *name = e->gpu ? "TFLOP/s" : "GFLOP/s";
 
 	report_device(e, &where);
-	printf("%s  ", e->spec->name);
-	print_problem(p);
-	printf("\n  %s, inner %s\n", where.data, e->form->inner->name);
+	printf("%s  %s\n", e->spec->name, report_problem(p));
+	printf("  %s, inner %s\n", where.data, e->form->inner->name);
 	printf("  compile %.1f ms\n", report_compile_ms(e));
 	printf("  run     median %.4g ms, min %.4g, max %.4g (%d launches)\n", t->median * 1e3,
 		t->best * 1e3, t->worst * 1e3, t->launches);
@@ -158,7 +144,7 @@ static cli_status bench_one(const options *o, const char *path, peaks *all, cJSO
 		return status;
 	status = problem_open(o, s, u.arena, &p);
 	if (status == CLI_OK)
-		status = engine_open(&u, s, &e);
+		status = engine_open(&u, s, &p, &e);
 	if (status == CLI_OK)
 		status = refuse_others(&e);
 	double start = clock_now();

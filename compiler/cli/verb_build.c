@@ -222,14 +222,18 @@ static void add_times(device_times *sum, const device_times *t)
 	sum->generate_ms += t->generate_ms;
 }
 
-static cli_status build_gpu(job *b, unit *u, sema_spec *s, const arch *a)
+static cli_status build_gpu(job *b, unit *u, sema_spec *s, const cli_target *target)
 {
+	const arch *a = target->arch;
+	device_tuned tuned;
 	const row_form *m;
 	cli_status status = any_wanted(b, FOR_GPU) ? form_of(b, u, s, a->name, &m) : CLI_OK;
 
 	if (status != CLI_OK || !any_wanted(b, FOR_GPU))
 		return status;
 	device_build build = {.arena = u->arena, .form = m, .arch = a, .diags = u->diags};
+	if (gpu_tuned_native(u, s, m, target, NULL, &tuned))
+		build.choice = &tuned.choice;
 	for (int k = 0; k < KINDS && status == CLI_OK; k++)
 		if (b->wanted[k] && (kinds[k].made_for & FOR_GPU))
 			status = emit_gpu(b, u, &build, (emit_kind)k);
@@ -259,7 +263,7 @@ static cli_status build_file(job *b, const char *path)
 		return status;
 	status = build_kinds(b, &u, s, NULL, FOR_SPEC);
 	for (int t = 0; t < b->targets && status == CLI_OK; t++)
-		status = b->target[t].arch ? build_gpu(b, &u, s, b->target[t].arch)
+		status = b->target[t].arch ? build_gpu(b, &u, s, &b->target[t])
 					   : build_cpu(b, &u, s);
 	if (status == CLI_OK && b->o->time_report)
 		print_times(b, &u);

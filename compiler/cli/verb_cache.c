@@ -1,6 +1,6 @@
 /* verb_cache: the disk cache of compiled kernels: stats, list, verify, clear, path. */
 #include "cli/cli.h"
-#include "runtime/cache.h"
+#include "device/device.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
@@ -200,9 +200,29 @@ static cli_status run_stats(view *v)
 
 /* --- list, verify --- */
 
+/* What a tuned plan is for, and its sizes; NULL: the entry is none. */
+static const char *tuned_text(const view *v, const rt_cache_entry *e)
+{
+	rt_cache_key key;
+	device_tuned t;
+	rt_blob *blob;
+	bool fine;
+
+	if (strcmp(e->kind, DEVICE_TUNED) || e->damage || !rt_cache_key_parse(e->key, &key))
+		return NULL;
+	blob = rt_cache_get(v->cache, &key, DEVICE_TUNED);
+	fine = blob && device_tuned_read(v->o->arena, rt_blob_data(blob), rt_blob_size(blob), &t);
+	rt_blob_release(blob);
+	if (!fine)
+		return NULL;
+	return arena_printf(v->o->arena, "%s on %s, %s: %s", t.spec, t.gpu, t.problem,
+		*t.text ? t.text : "the planner's own sizes");
+}
+
 static void row_add(view *v, const rt_cache_entry *e)
 {
 	cJSON *row = cJSON_CreateObject();
+	const char *tuned = tuned_text(v, e);
 
 	cJSON_AddItemToArray(v->rows, row);
 	cJSON_AddStringToObject(row, "key", e->key);
@@ -213,11 +233,14 @@ static void row_add(view *v, const rt_cache_entry *e)
 	cJSON_AddStringToObject(row, "directory", e->directory);
 	cJSON_AddBoolToObject(row, "secondary", e->secondary);
 	add_text(row, "damage", e->damage);
+	if (tuned)
+		cJSON_AddStringToObject(row, "tuned", tuned);
 }
 
 static void list_entry(void *user, const rt_cache_entry *e)
 {
 	view *v = user;
+	const char *tuned;
 
 	if (v->o->json) {
 		row_add(v, e);
@@ -229,6 +252,9 @@ static void list_entry(void *user, const rt_cache_entry *e)
 	printf("%-64s %-8s %10lld  %-16s  %s%s%s\n", e->key, e->kind, (long long)e->bytes,
 		time_text(v, e->used), e->producer, e->damage ? "DAMAGED: " : "",
 		e->damage ? e->damage : "");
+	tuned = tuned_text(v, e);
+	if (tuned)
+		printf("    %s\n", tuned);
 }
 
 static cli_status run_list(view *v)

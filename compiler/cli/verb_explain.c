@@ -327,7 +327,7 @@ static cli_status explain(const options *o, unit *u, sema_spec *s, engine *e, pr
 		explain_spec(o, s, e, p);
 	for (int i = 0; i < count && status == CLI_OK && words; i++)
 		if (list[i].arch)
-			status = explain_gpu(u, s, list[i].arch, p);
+			status = explain_gpu(u, s, &list[i], p);
 		else
 			explain_cpu(o, s, e, p);
 	if (status != CLI_OK || !o->svg)

@@ -156,7 +156,7 @@ cli_status verb_run(const options *o)
 	if (status == CLI_OK)
 		status = outputs_known(&p);
 	if (status == CLI_OK)
-		status = engine_open(&u, s, &e);
+		status = engine_open(&u, s, &p, &e);
 	if (status == CLI_OK)
 		status = run_prepared(&u, &e, &p);
 	engine_close(&e);

@@ -210,7 +210,11 @@ static maker maker_of(device_system *s, const device_request *r, arena *a, diags
 {
 	return (maker){.system = s,
 		.request = r,
-		.build = {.arena = a, .form = r->form, .arch = r->arch, .diags = d}};
+		.build = {.arena = a,
+			.form = r->form,
+			.arch = r->arch,
+			.diags = d,
+			.choice = r->choice}};
 }
 
 device_kernel *device_compile(

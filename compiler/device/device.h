@@ -4,6 +4,7 @@
  *   stages.c     row form -> plan -> tile program, verified -> text of one kind; the time of each
  *   signature.c  what a launch must know of a spec and its plan
  *   key.c        what a kernel's code depends on
+ *   tuned.c      plans that were found fastest on a device, kept in the cache
  *   system.c     the driver, ptxas and the disk cache: opened when first needed, shared
  *   code.c       a request's code: from the cache, else from the stages and an assembler
  *   kernel.c     code loaded and launched
@@ -29,12 +30,13 @@ typedef struct {
 
 typedef enum { DEVICE_PLAN, DEVICE_TILE, DEVICE_LLVM, DEVICE_PTX, DEVICE_CUDA } device_form;
 
-/* One compilation for one architecture. The caller sets the first four. */
+/* One compilation for one architecture. The caller sets the first five. */
 typedef struct {
 	arena *arena;
 	const row_form *form;
 	const arch *arch;
 	diags *diags;
+	const gpu_choice *choice; /* sizes found by trying; NULL: the planner's */
 	gpu_plan plan;
 	tile_program *program; /* verified */
 	device_times times;
@@ -94,6 +96,7 @@ typedef struct {
 	const char *inner; /* the inner axis that was asked for, or NULL */
 	const row_form *form;
 	const arch *arch;
+	const gpu_choice *choice; /* sizes found by trying; NULL: the planner's */
 	/* The GPU that it is for: machine code is made and kept, by ptxas where that is installed,
 	 * else by the driver. RT_CURRENT: any; then the code is PTX. */
 	int device;
@@ -124,5 +127,34 @@ rt_status device_inspect(device_kernel *k, int device, rt_module_info *info, rt_
 
 /* Of the PTX, and of a cubin by this assembler for this machine when `assembler` is not NULL. */
 rt_cache_key device_key(const device_request *r, const char *assembler, const arch *machine);
+/* Of what is remembered for a device and a class of problems, see tuned.c. */
+rt_cache_key device_tuned_key(
+	const device_request *r, const rt_device_info *gpu, const char *problem);
 /* Digest of the compiler's sources, and "19.1.7". */
 const char *device_build_id(void);
+
+/* --- tuned.c --- */
+
+/* What trying has found for one device and class of problems; texts are in the caller's arena. */
+typedef struct {
+	const char *gpu;       /* "NVIDIA H100 80GB HBM3" */
+	const char *spec;      /* its name */
+	const char *problem;   /* "B=4 N=8192 H=128 G=1 W1=32 W2=512" */
+	const char *text;      /* of the choice; "" where the planner's own plan is the best */
+	double ms, planned_ms; /* the winner's and the planner's own time */
+	gpu_choice choice;
+} device_tuned;
+
+/* The class of a problem: each length and integer param at the nearest power of two. */
+const char *device_tuned_class(
+	arena *a, const sema_spec *s, const int64_t *length, const int64_t *param);
+/* What is remembered for the request on its device; `problem` NULL: for the class that was tuned
+ * last. False: nothing, or TRIKL_NO_TUNE=1, or the device cannot be asked. */
+bool device_tuned_find(
+	device_system *s, const device_request *r, const char *problem, arena *a, device_tuned *t);
+/* Remembers t->text for t->problem and as the last. False: there is no memory or device. */
+bool device_tuned_keep(device_system *s, const device_request *r, const device_tuned *t);
+/* Reads an entry of this kind without its request: choice stays empty. False: not such an entry. */
+bool device_tuned_read(arena *a, const char *data, size_t size, device_tuned *t);
+/* The kind of the cache's entries. */
+#define DEVICE_TUNED "tuned"

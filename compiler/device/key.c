@@ -58,24 +58,55 @@ static void put_defines(rt_cache_digest *d, const device_request *r)
 	}
 }
 
-rt_cache_key device_key(const device_request *r, const char *assembler, const arch *machine)
+static void put_choice(rt_cache_digest *d, const gpu_choice *c)
 {
-	rt_cache_digest d;
+	text t = {0};
+
+	gpu_choice_print(c, &t);
+	rt_cache_key_text(d, "choice", t.data ? t.data : "");
+	text_free(&t);
+}
+
+static void put_request(rt_cache_digest *d, const device_request *r)
+{
 	text spec = {0};
 
 	print_spec(r, &spec);
 	drop_blank_lines(&spec);
-	rt_cache_key_begin(&d);
-	rt_cache_key_text(&d, "compiler", device_build_id());
-	put_version(&d);
-	rt_cache_key_bytes(&d, "spec", spec.data, spec.len);
-	put_defines(&d, r);
-	rt_cache_key_text(&d, "inner", r->inner ? r->inner : "");
-	rt_cache_key_text(&d, "target", r->arch->name);
+	rt_cache_key_begin(d);
+	rt_cache_key_text(d, "compiler", device_build_id());
+	put_version(d);
+	rt_cache_key_bytes(d, "spec", spec.data, spec.len);
+	put_defines(d, r);
+	rt_cache_key_text(d, "inner", r->inner ? r->inner : "");
+	rt_cache_key_text(d, "target", r->arch->name);
+	text_free(&spec);
+}
+
+rt_cache_key device_key(const device_request *r, const char *assembler, const arch *machine)
+{
+	rt_cache_digest d;
+
+	put_request(&d, r);
+	if (r->choice && r->choice->count)
+		put_choice(&d, r->choice);
 	if (assembler) {
 		rt_cache_key_text(&d, "assembler", assembler);
 		rt_cache_key_text(&d, "machine", machine->name);
 	}
-	text_free(&spec);
+	return rt_cache_key_end(&d);
+}
+
+rt_cache_key device_tuned_key(
+	const device_request *r, const rt_device_info *gpu, const char *problem)
+{
+	rt_cache_digest d;
+
+	put_request(&d, r);
+	rt_cache_key_text(&d, "gpu", gpu->name);
+	rt_cache_key_int(&d, "major", gpu->major);
+	rt_cache_key_int(&d, "minor", gpu->minor);
+	if (problem)
+		rt_cache_key_text(&d, "problem", problem);
 	return rt_cache_key_end(&d);
 }

@@ -13,7 +13,7 @@ static bool make_plan(device_build *b)
 
 	if (b->plan.form)
 		return true;
-	made = gpu_plan_make(b->form, b->arch->name, &b->plan, b->diags);
+	made = gpu_plan_make(b->form, b->arch->name, b->choice, &b->plan, b->diags);
 	b->times.plan_ms += device_clock() - start;
 	if (!made)
 		device_build_clear(b);

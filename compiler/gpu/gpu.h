@@ -1,6 +1,8 @@
 /* gpu.h: from row form to a tile program.
  *
  *   plan.c       row form + architecture + schedule -> rows, key tile, resident keys, slots, warps
+ *   choice.c     sizes chosen by trying: the settings of a schedule, as data and as text
+ *   candidates.c plans worth trying
  *   value.c      checked expressions -> tile values
  *   window.c     rows of a block, their windows, the block's union of them
  *   stage.c      row operands and outer positions in shared memory
@@ -28,9 +30,19 @@ typedef enum {
 	GPU_WGMMA /* wgmma and TMA: sm_90a; copied tensors must suit a tensor map */
 } gpu_family;
 
+#define GPU_CHOICES 8
+
+/* Settings that were found by trying (`trikl tune`) and not written in a schedule. */
+typedef struct {
+	sema_setting item[GPU_CHOICES];
+	int count;
+	const char *device; /* where they were the fastest, for people; NULL: they are only tried */
+} gpu_choice;
+
 /* What was decided, with the reason for each choice (`explain`, --emit plan). */
 typedef struct {
 	const row_form *form;
+	const gpu_choice *choice; /* NULL: none */
 	const char *target;
 	gpu_family family;
 	/* operands of A B and of P V: bf16, f16, or f32 (three products of tf32) */
@@ -51,10 +63,23 @@ typedef struct {
 	text why; /* one line a decision */
 } gpu_plan;
 
-/* Chooses sizes; the spec's schedule settings for the target override. False: a diagnostic names
- * the resource, needed and available, and the nearest legal value. */
-bool gpu_plan_make(const row_form *m, const char *target, gpu_plan *plan, diags *d);
+/* Chooses sizes; the spec's schedule settings for the target override, then those of `choice`, which
+ * may be NULL. False: a diagnostic names the resource, needed and available, and the nearest legal
+ * value. */
+bool gpu_plan_make(
+	const row_form *m, const char *target, const gpu_choice *choice, gpu_plan *plan, diags *d);
 void gpu_plan_print(const gpu_plan *plan, text *out);
+
+/* All sizes of a plan, as the settings that would give it. */
+gpu_choice gpu_choice_of(const gpu_plan *plan);
+/* "rows = 64, tile k = 64, resident k = 256, stages = 1": what a schedule block would say. */
+void gpu_choice_print(const gpu_choice *c, text *out);
+/* The reverse; false: not settings of this form. */
+bool gpu_choice_parse(const row_form *m, const char *from, gpu_choice *c);
+/* Up to `most` different plans that keep to the spec's schedule, the planner's own first, then the
+ * others in the order of their estimated time. The number of them; 0: there is no plan, reported. */
+int gpu_candidates(
+	arena *a, const row_form *m, const char *target, gpu_choice *list, int most, diags *d);
 
 /* Kernel arguments in order: tensors (bases), then for each tensor the strides of all but its last
  * dimension (i64, elements), lengths (i32), params (i32 or f32), then `aligned` (i32: 1 when bases

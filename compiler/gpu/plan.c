@@ -58,7 +58,31 @@ static const sema_setting *setting(const gpu_plan *p, const char *key)
 		if (!found || x->target)
 			found = x;
 	}
+	for (int i = 0; p->choice && !found && i < p->choice->count; i++)
+		if (!strcmp(p->choice->item[i].key, key))
+			found = &p->choice->item[i];
 	return found;
+}
+
+/* Who asks for a setting. */
+static const char *asks(const gpu_plan *p, const sema_setting *x)
+{
+	for (int i = 0; p->choice && i < p->choice->count; i++)
+		if (x == &p->choice->item[i])
+			return "tuned";
+	return "the schedule says so";
+}
+
+static void because_tuned(gpu_plan *p)
+{
+	text t = {0};
+
+	if (!p->choice || !p->choice->device)
+		return;
+	gpu_choice_print(p->choice, &t);
+	because(p, "tuned on %s: %s", p->choice->device,
+		t.data ? t.data : "the planner's own sizes are the fastest");
+	text_free(&t);
 }
 
 static bool multiple(const sema_setting *x, int unit, diags *d)
@@ -219,7 +243,7 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 		if (!multiple(x, 16, d))
 			return false;
 		p->key_tile = (int)x->integer;
-		because(p, "tile %s = %d: the schedule says so", p->form->inner->name, p->key_tile);
+		because(p, "tile %s = %d: %s", p->form->inner->name, p->key_tile, asks(p, x));
 	} else {
 		because(p, "tile %s = %d: the most that leaves about %d registers a thread",
 			p->form->inner->name, p->key_tile, register_need(p, p->key_tile));
@@ -320,11 +344,12 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 	return true;
 }
 
-bool gpu_plan_make(const row_form *m, const char *target, gpu_plan *p, diags *d)
+bool gpu_plan_make(
+	const row_form *m, const char *target, const gpu_choice *choice, gpu_plan *p, diags *d)
 {
 	const arch *a = arch_find(target);
 
-	*p = (gpu_plan){.form = m, .target = target};
+	*p = (gpu_plan){.form = m, .target = target, .choice = choice};
 	if (!a) {
 		const char *near = arch_nearest(target);
 
@@ -334,6 +359,7 @@ bool gpu_plan_make(const row_form *m, const char *target, gpu_plan *p, diags *d)
 		return false;
 	}
 	p->target = a->name;
+	because_tuned(p);
 	because(p, "inner axis %s", m->inner->name);
 	if (!model_streams_find(m, &p->streams)) {
 		diag_error(d, m->spec->at, "the score and values use more than %d operand vectors",

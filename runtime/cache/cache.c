@@ -294,3 +294,49 @@ rt_blob *rt_cache_get_or_make(
 	lock_release(c, &lock);
 	return blob;
 }
+
+/* --- without making --- */
+
+rt_blob *rt_cache_get(rt_cache *c, const rt_cache_key *key, const char *kind)
+{
+	entry_id id = {.key = *key};
+	rt_blob *blob = NULL;
+	memory_node *n;
+
+	if (!entry_set_kind(&id, kind))
+		return NULL;
+	pthread_mutex_lock(&c->lock);
+	n = memory_find(&c->memory, &id);
+	if (n && n->blob) {
+		memory_touch(&c->memory, n);
+		blob = rt_blob_retain(n->blob);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (blob) {
+		c->count.memory_hits++;
+		return blob;
+	}
+	blob = load(c, &id);
+	if (blob)
+		c->count.hits++;
+	publish(c, &id, false, blob);
+	return blob;
+}
+
+bool rt_cache_put(rt_cache *c, const rt_cache_key *key, const char *kind, rt_blob *blob)
+{
+	entry_id id = {.key = *key};
+	memory_node *n;
+
+	if (!entry_set_kind(&id, kind))
+		return false;
+	pthread_mutex_lock(&c->lock);
+	n = memory_find(&c->memory, &id);
+	if (n && n->blob)
+		memory_remove(&c->memory, n);
+	pthread_mutex_unlock(&c->lock);
+	publish(c, &id, false, blob);
+	if (c->writable)
+		store(c, &id, blob);
+	return true;
+}

@@ -57,20 +57,10 @@ void entry_name(const entry_id *id, char name[NAME_SIZE])
 	strcpy(name + RT_CACHE_KEY_HEX, id->kind);
 }
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool entry_parse_name(const char *name, entry_id *id)
 {
-	for (int i = 0; i < 32; i++) {
-		int high = hex_value(name[2 * i]), low = high < 0 ? -1 : hex_value(name[2 * i + 1]);
-		if (low < 0)
-			return false;
-		id->key.byte[i] = (unsigned char)(high << 4 | low);
-	}
-	return name[64] == '.' && entry_set_kind(id, name + 65);
+	return rt_cache_key_parse(name, &id->key) && name[64] == '.' &&
+	       entry_set_kind(id, name + 65);
 }
 
 bool entry_set_kind(entry_id *id, const char *kind)

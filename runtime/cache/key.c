@@ -64,3 +64,20 @@ void rt_cache_key_hex(const rt_cache_key *key, char hex[RT_CACHE_KEY_HEX])
 	}
 	hex[64] = 0;
 }
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool rt_cache_key_parse(const char *hex, rt_cache_key *key)
+{
+	for (int i = 0; i < 32; i++) {
+		int high = hex_value(hex[2 * i]), low = high < 0 ? -1 : hex_value(hex[2 * i + 1]);
+
+		if (low < 0)
+			return false;
+		key->byte[i] = (unsigned char)(high << 4 | low);
+	}
+	return true;
+}

@@ -60,6 +60,7 @@ typedef struct {
 	uint64_t next_id;
 	struct CUctx_st context[FAKE_CONTEXTS]; /* the first FAKE_DEVICES are the primary ones */
 	pthread_mutex_t lock;
+	double clock; /* ms; each event takes one, launches take FAKE_TIMES */
 	fake_launch last;
 } fake_state;
 

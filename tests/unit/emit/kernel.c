@@ -32,7 +32,7 @@ tile_program *kernel_lower(arena *a, const source *src, const char *target, diag
 		return NULL;
 	s = sema_check(a, file, file->specs.item[0], src, NULL, 0, d);
 	m = s ? model_choose(s, NULL, d) : NULL;
-	if (m && gpu_plan_make(m, target, plan, d))
+	if (m && gpu_plan_make(m, target, NULL, plan, d))
 		p = gpu_lower(a, plan, d);
 	text_free(&plan->why);
 	return p;

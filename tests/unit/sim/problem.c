@@ -78,7 +78,7 @@ static bool lower(problem *p)
 	if (!p->spec)
 		fail_with(d);
 	m = model_choose(p->spec, NULL, d);
-	if (!m || !gpu_plan_make(m, "sm_80", &p->plan, d))
+	if (!m || !gpu_plan_make(m, "sm_80", NULL, &p->plan, d))
 		return false;
 	set_sizes(p);
 	p->program = gpu_lower(p->arena, &p->plan, d);

@@ -1,0 +1,147 @@
+/* candidates.c: plans worth trying.
+ * in:  a row form and a target      out: choices, the planner's own first, then by estimated time
+ * relies on: gpu_plan_make, which refuses what does not fit. The estimate only orders what is
+ * tried: its terms are the rates of the architecture's table, for one key of 16 rows of a warp. */
+#include "arch/arch.h"
+#include "gpu/gpu.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 512, SPILL_FREE = 255 };
+
+typedef struct {
+	gpu_choice choice;
+	char *text; /* two choices are the same when their texts are */
+	double cost;
+	int number;
+} candidate;
+
+typedef struct {
+	arena *arena;
+	const row_form *form;
+	const char *target;
+	candidate *item;
+	int count;
+	int registers; /* more than this spill */
+} candidates;
+
+/* --- the estimate --- */
+
+static double larger(double x, double y)
+{
+	return x > y ? x : y;
+}
+
+/* Clocks of an SM for one key of 16 rows, when nothing waits. */
+static double work(const arch *a, const gpu_plan *p)
+{
+	double features = p->d_pad + p->e_total, rows = 16;
+	double product = 2 * rows * features / larger(a->mma_flop, 1);
+	double shared = 2 * features / a->shared_bytes;
+	double l2 = a->l2_gbs * 1e3 / ((double)a->sms * a->mhz); /* bytes a clock and SM */
+	double copies = 2 * features * rows / p->rows / larger(l2, 1);
+	double softmax = rows / a->ex2 + 4 * rows / a->fma;
+	double tile = 4 * rows / a->fma * 16 / p->key_tile; /* of a tile, not of a key */
+	double step =
+		p->form->outers ? rows * (2 * p->d_pad + 3 * p->e_total) / a->fma / p->resident : 0;
+
+	return larger(larger(product, shared), copies) + softmax + tile + step;
+}
+
+/* Warps hide each other's latency: of products and exponentials, and of copies where there is no
+ * second slot to copy into. */
+static double estimate(const arch *a, const gpu_plan *p)
+{
+	int registers = p->registers < SPILL_FREE ? p->registers : SPILL_FREE;
+	int blocks = arch_blocks_per_sm(a, p->warps, registers, (int)p->shared_bytes);
+	double waiting = p->slots == 1 && blocks < 2 ? 4 : 2;
+
+	if (blocks == 0)
+		return 1e30;
+	return work(a, p) * (1 + waiting / ((double)blocks * p->warps));
+}
+
+/* --- the list --- */
+
+static bool is_new(const candidates *l, const char *s)
+{
+	for (int i = 0; i < l->count; i++)
+		if (!strcmp(l->item[i].text, s))
+			return false;
+	return true;
+}
+
+/* Adds what the planner makes of a choice; false: nothing fits it. */
+static bool try(candidates *l, const gpu_choice *choice, diags *d)
+{
+	gpu_plan plan;
+	text t = {0};
+	bool made = gpu_plan_make(l->form, l->target, choice, &plan, d);
+
+	if (made && l->count < MOST && (!choice || plan.registers <= l->registers)) {
+		candidate c = {.choice = gpu_choice_of(&plan),
+			.cost = choice ? estimate(arch_find(l->target), &plan) : 0,
+			.number = l->count};
+
+		gpu_choice_print(&c.choice, &t);
+		c.text = arena_strdup(l->arena, t.data);
+		if (is_new(l, c.text))
+			l->item[l->count++] = c;
+		if (!choice)
+			l->registers = plan.registers > SPILL_FREE ? plan.registers : SPILL_FREE;
+	}
+	text_free(&t);
+	text_free(&plan.why);
+	return made;
+}
+
+static void try_sizes(candidates *l, int rows, int tile, int tiles, int stages)
+{
+	gpu_choice c;
+	text t = {0};
+
+	text_printf(&t, "rows = %d, tile %s = %d, resident %s = %d, stages = %d", rows,
+		l->form->inner->name, tile, l->form->inner->name, tile * tiles, stages);
+	if (gpu_choice_parse(l->form, t.data, &c))
+		try(l, &c, diags_create(l->arena, l->form->spec->src));
+	text_free(&t);
+}
+
+/* One after the other: what a schedule fixes makes many of them equal. */
+static void try_all(candidates *l)
+{
+	static const int rows[] = {32, 64, 128, 256}, tiles[] = {1, 2, 3, 4, 6, 8};
+	int most = l->form->outers ? 6 : 2; /* without outer axes a key is used once */
+
+	for (int r = 0; r < 4; r++)
+		for (int tile = 32; tile <= 128; tile += tile < 64 ? 16 : 32)
+			for (int n = 0; n < most; n++)
+				for (int stages = 1; stages <= 2; stages++)
+					try_sizes(l, rows[r], tile, tiles[n], stages);
+}
+
+static int by_cost(const void *x, const void *y)
+{
+	const candidate *a = x, *b = y;
+
+	if (a->cost != b->cost)
+		return a->cost < b->cost ? -1 : 1;
+	return a->number - b->number;
+}
+
+int gpu_candidates(
+	arena *a, const row_form *m, const char *target, gpu_choice *list, int most, diags *d)
+{
+	candidates l = {.arena = a, .form = m, .target = target};
+
+	l.item = ARENA_ARRAY(a, candidate, MOST);
+	if (!try(&l, NULL, d))
+		return 0;
+	try_all(&l);
+	qsort(l.item, (size_t)l.count, sizeof *l.item, by_cost);
+	if (most > l.count)
+		most = l.count;
+	for (int i = 0; i < most; i++)
+		list[i] = l.item[i].choice;
+	return most;
+}

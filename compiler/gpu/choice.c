@@ -1,0 +1,80 @@
+/* choice.c: the sizes of a plan as settings of a schedule.
+ * in:  a plan, or text      out: settings that gpu_plan_make takes in place of its own choices
+ * The text is what a schedule block would say, so that a winner can be copied into the spec. */
+#include "gpu/gpu.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a choice may hold, in the order of its text. */
+static const struct {
+	const char *key;
+	bool of_inner; /* tile k = 64 */
+} known[] = {{"rows", false}, {"tile", true}, {"resident", true}, {"stages", false}};
+
+#define KNOWN ((int)(sizeof known / sizeof *known))
+
+static void add(gpu_choice *c, const row_form *m, int k, int64_t value)
+{
+	c->item[c->count++] = (sema_setting){.key = known[k].key,
+		.axis = known[k].of_inner ? (sema_axis *)m->inner : NULL,
+		.integer = value,
+		.at = m->spec->at};
+}
+
+gpu_choice gpu_choice_of(const gpu_plan *p)
+{
+	const int value[KNOWN] = {p->rows, p->key_tile, p->resident, p->slots};
+	gpu_choice c = {.count = 0};
+
+	for (int k = 0; k < KNOWN; k++)
+		add(&c, p->form, k, value[k]);
+	return c;
+}
+
+void gpu_choice_print(const gpu_choice *c, text *out)
+{
+	for (int i = 0; i < c->count; i++) {
+		const sema_setting *x = &c->item[i];
+
+		text_printf(out, "%s%s%s%s = %lld", i ? ", " : "", x->key, x->axis ? " " : "",
+			x->axis ? x->axis->name : "", (long long)x->integer);
+	}
+}
+
+/* "tile k" or "rows"; -1: neither. */
+static int find_key(const row_form *m, const char *words, size_t n)
+{
+	for (int k = 0; k < KNOWN; k++) {
+		char want[128];
+		int len = snprintf(want, sizeof want, "%s%s%s", known[k].key,
+			known[k].of_inner ? " " : "", known[k].of_inner ? m->inner->name : "");
+
+		if ((size_t)len == n && len < (int)sizeof want && !memcmp(words, want, n))
+			return k;
+	}
+	return -1;
+}
+
+bool gpu_choice_parse(const row_form *m, const char *s, gpu_choice *c)
+{
+	unsigned seen = 0;
+
+	*c = (gpu_choice){.count = 0};
+	while (*s) {
+		const char *is = strstr(s, " = ");
+		int k = is ? find_key(m, s, (size_t)(is - s)) : -1;
+		char *end;
+		long long value;
+
+		if (k < 0 || (seen & 1u << k) || is[3] < '1' || is[3] > '9')
+			return false;
+		seen |= 1u << k;
+		value = strtoll(is + 3, &end, 10);
+		if (value > 1 << 20 || (*end && strncmp(end, ", ", 2)) || !strcmp(end, ", "))
+			return false;
+		add(c, m, k, value);
+		s = *end ? end + 2 : end;
+	}
+	return true;
+}
