@@ -78,7 +78,8 @@ typedef enum tkl_status {
 	TKL_ERROR_NO_DEVICE = 11,  /* no driver, no GPU, or not the one that was asked for */
 	TKL_ERROR_CODE = 12,       /* the kernel's code does not run on this GPU           */
 	TKL_ERROR_CAPTURE = 13,    /* a load is needed while the stream is being captured  */
-	TKL_ERROR_DRIVER = 14      /* a call of the CUDA driver failed                     */
+	TKL_ERROR_DRIVER = 14,     /* a call of the CUDA driver failed                     */
+	TKL_ERROR_BUNDLE = 15      /* no bundle, a damaged one, or another format's        */
 } tkl_status;
 
 /* The version of the library at run time, as TKL_VERSION. */
@@ -177,6 +178,23 @@ TKL_API const void *tkl_kernel_code(const tkl_kernel *kernel, size_t *size);
  * capture, with the context current that will launch. Does nothing for kernels of other targets.
  * Errors: ARGUMENT, NO_DEVICE, CODE, MEMORY, DRIVER. */
 TKL_API tkl_status tkl_prepare(const tkl_kernel *kernel, int device);
+
+/* --- bundles ---
+ *
+ * `trikl build SPEC --target sm_80,sm_90a --emit bundle` compiles ahead of time: the file holds the
+ * kernel's signature with code for each of the targets. libtrikl-rt, a small library without the
+ * compiler, has all functions of this header but tkl_compile, so that a program which launches
+ * kernels from bundles needs nothing else; libtrikl has these two functions as well. Of the code in
+ * a bundle the best for the device is taken when it is first launched there or prepared. */
+
+/* Makes a kernel from the `size` bytes of a bundle at `data`, which are copied. `name`: which
+ * attention of the bundle; NULL: its only one. Needs neither driver nor GPU. Errors: ARGUMENT,
+ * BUNDLE, MEMORY. */
+TKL_API tkl_status tkl_bundle_load(
+	tkl_context *context, const void *data, size_t size, const char *name, tkl_kernel **kernel);
+/* The same from a file. ARGUMENT also when it cannot be read. */
+TKL_API tkl_status tkl_bundle_open(
+	tkl_context *context, const char *path, const char *name, tkl_kernel **kernel);
 
 /* --- signature --- */
 

@@ -55,5 +55,7 @@ int rt_cuda_devices(const rt_cuda *cuda);
 
 /* What the driver tells about a device. Errors: ARGUMENT, DRIVER. */
 rt_status rt_cuda_device(rt_cuda *cuda, int device, rt_device_info *info, rt_error *err);
+/* Compute capability, asked for once: 100 * major + minor, 900 for 9.0. Errors: ARGUMENT, DRIVER. */
+rt_status rt_cuda_capability(rt_cuda *cuda, int device, int *capability, rt_error *err);
 /* The device of the current context, 0 where there is none. */
 rt_status rt_cuda_current(rt_cuda *cuda, int *device, rt_error *err);

@@ -15,6 +15,7 @@ typedef struct {
 typedef struct {
 	cu_device handle;
 	_Atomic(cu_context) primary; /* NULL until it is first needed */
+	_Atomic int capability;      /* 100 * major + minor; 0 until it is first needed */
 } cu_slot;
 
 struct rt_cuda {

@@ -41,6 +41,11 @@ typedef struct {
 	unsigned attributes;
 } cu_launch_config;
 
+/* What TMA reads of a tensor, passed to kernels by value. */
+typedef struct {
+	_Alignas(64) uint64_t opaque[16];
+} cu_tensor_map;
+
 /* CU_CONST(our name, value, NVIDIA's name) */
 #define CU_CONSTANTS                                                                               \
 	CU_CONST(CU_OK, 0, CUDA_SUCCESS)                                                           \
@@ -79,6 +84,14 @@ typedef struct {
 	CU_CONST(CU_DEV_REGISTERS_SM, 82, CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR)    \
 	CU_CONST(CU_DEV_SHARED_BLOCK, 97, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)   \
 	CU_CONST(CU_DEV_BLOCKS_SM, 106, CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR)         \
+	CU_CONST(CU_MAP_U8, 0, CU_TENSOR_MAP_DATA_TYPE_UINT8)                                      \
+	CU_CONST(CU_MAP_U16, 1, CU_TENSOR_MAP_DATA_TYPE_UINT16)                                    \
+	CU_CONST(CU_MAP_U32, 2, CU_TENSOR_MAP_DATA_TYPE_UINT32)                                    \
+	CU_CONST(CU_MAP_U64, 4, CU_TENSOR_MAP_DATA_TYPE_UINT64)                                    \
+	CU_CONST(CU_MAP_PLAIN, 0, CU_TENSOR_MAP_INTERLEAVE_NONE)                                   \
+	CU_CONST(CU_MAP_SWIZZLE_128, 3, CU_TENSOR_MAP_SWIZZLE_128B)                                \
+	CU_CONST(CU_MAP_PROMOTE_256, 3, CU_TENSOR_MAP_L2_PROMOTION_L2_256B)                        \
+	CU_CONST(CU_MAP_FILL_ZERO, 0, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE)                           \
 	CU_CONST(CU_ATTRIBUTE_CLUSTER, 4, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)                   \
 	CU_CONST(CU_PARAM_POINTER, 1, CU_LAUNCH_PARAM_BUFFER_POINTER_AS_INT)                       \
 	CU_CONST(CU_PARAM_SIZE, 2, CU_LAUNCH_PARAM_BUFFER_SIZE_AS_INT)

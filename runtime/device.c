@@ -70,6 +70,28 @@ rt_status rt_cuda_device(rt_cuda *cuda, int device, rt_device_info *info, rt_err
 	return ask_fields(cuda, handle, info, err);
 }
 
+rt_status rt_cuda_capability(rt_cuda *cuda, int device, int *capability, rt_error *err)
+{
+	int major, minor;
+	cu_result r;
+
+	if (device < 0 || device >= cuda->devices)
+		return rt_error_set(err, RT_ARGUMENT, NULL,
+			"there is no GPU %d: the driver sees %d", device, cuda->devices);
+	*capability = atomic_load_explicit(&cuda->device[device].capability, memory_order_relaxed);
+	if (*capability)
+		return RT_OK;
+	r = cuda->api.cuDeviceGetAttribute(&major, CU_DEV_MAJOR, cuda->device[device].handle);
+	if (!r)
+		r = cuda->api.cuDeviceGetAttribute(
+			&minor, CU_DEV_MINOR, cuda->device[device].handle);
+	if (r)
+		return rt_cuda_failed(cuda, err, r, "cuDeviceGetAttribute", "GPU %d", device);
+	*capability = 100 * major + minor;
+	atomic_store(&cuda->device[device].capability, *capability);
+	return RT_OK;
+}
+
 rt_status rt_cuda_current(rt_cuda *cuda, int *device, rt_error *err)
 {
 	cu_context context;

@@ -59,7 +59,9 @@ static const struct {
 	{300, RT_REJECTED, NULL},
 	{500, RT_ARGUMENT, NULL},
 	{700, RT_CONTEXT, "a kernel that ran before in this context faulted"},
-	{701, RT_RESOURCES, NULL},
+	{701, RT_RESOURCES,
+		"more registers or threads a block than there are, or parameters of another size "
+		"than the kernel's"},
 	{709, RT_CONTEXT, NULL},
 	{714, RT_CONTEXT, "a kernel that ran before in this context faulted"},
 	{715, RT_CONTEXT, "a kernel that ran before in this context faulted"},

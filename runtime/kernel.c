@@ -4,9 +4,14 @@
 #include "runtime/kernel.h"
 #include <string.h>
 
-enum { COPY_BYTES = 16 };
+enum { COPY_BYTES = 16, MAP_ALIGN = 64 };
 
 /* --- the block of parameters --- */
+
+static uint32_t align_map(uint32_t at)
+{
+	return (at + MAP_ALIGN - 1) / MAP_ALIGN * MAP_ALIGN;
+}
 
 uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k)
 {
@@ -15,7 +20,10 @@ uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k)
 	for (int t = 0; t < k->tensors; t++)
 		if (k->tensor[t].rank)
 			wide += k->tensor[t].rank - 1u;
-	return 8 * wide + 4 * narrow;
+	wide = 8 * wide + 4 * narrow;
+	if (k->maps)
+		wide = align_map(wide) + (uint32_t)k->maps * (uint32_t)sizeof(cu_tensor_map);
+	return wide;
 }
 
 /* Appends a value of `size` bytes; values come in descending size, so that each is aligned. */
@@ -181,22 +189,66 @@ rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *arg
 	if (status)
 		return status;
 	put(out, &aligned, 4);
+	out->maps = k->maps ? align_map(out->size) : out->size;
+	memset(out->parameters + out->size, 0, rt_kernel_parameter_bytes(k) - out->size);
+	out->size = rt_kernel_parameter_bytes(k);
 	return find_grid(k, args, out->grid, err);
 }
 
-rt_status rt_kernel_launch(rt_module *module, const rt_kernel_signature *k,
-	const rt_kernel_args *args, int device, cu_stream stream, rt_error *err)
+rt_status rt_kernel_start(rt_module *module, const rt_kernel_signature *k,
+	const rt_kernel_packed *packed, int device, cu_stream stream, rt_error *err)
 {
-	rt_kernel_packed p;
-	rt_status status = rt_kernel_pack(k, args, &p, err);
-	rt_launch_config config;
-
-	if (status)
-		return status;
-	config = (rt_launch_config){.device = device,
+	rt_launch_config config = {.device = device,
 		.stream = stream,
-		.grid = {p.grid[0], p.grid[1], p.grid[2]},
+		.grid = {packed->grid[0], packed->grid[1], packed->grid[2]},
 		.block = {(unsigned)k->threads, 1, 1},
 		.shared = (unsigned)k->shared};
-	return rt_launch(module, &config, p.parameters, p.size, err);
+
+	return rt_launch(module, &config, packed->parameters, packed->size, err);
+}
+
+/* --- signatures from elsewhere --- */
+
+static bool is_length(const rt_kernel_signature *k, int l)
+{
+	return l >= -1 && l < k->lengths;
+}
+
+static bool valid_tensor(const rt_kernel_signature *k, const rt_kernel_tensor *t)
+{
+	bool valid = t->rank <= RT_KERNEL_RANK && (t->bytes == 2 || t->bytes == 4 || t->bytes == 8);
+
+	for (int d = 0; valid && d < t->rank; d++)
+		valid = is_length(k, t->length[d]) && t->extent[d] >= 0;
+	return valid;
+}
+
+static bool valid_map(const rt_kernel_signature *k, const rt_kernel_map *m)
+{
+	bool valid = m->tensor >= 0 && m->tensor < k->tensors;
+
+	for (int d = 0; valid && d < k->tensor[m->tensor].rank; d++)
+		valid = m->box[d] >= 1 && m->box[d] <= 256;
+	return valid;
+}
+
+bool rt_kernel_valid(const rt_kernel_signature *k)
+{
+	bool valid = k->tensors >= 0 && k->tensors <= RT_KERNEL_TENSORS && k->lengths >= 0 &&
+		     k->lengths <= RT_KERNEL_LENGTHS && k->params >= 0 &&
+		     k->params <= RT_KERNEL_PARAMS && k->maps >= 0 && k->maps <= RT_KERNEL_MAPS &&
+		     k->batches >= 0 && k->batches <= RT_KERNEL_RANK && k->threads >= 1 &&
+		     k->threads <= 1024 && k->rows >= 1 && k->rows <= 1 << 20 && k->shared >= 0 &&
+		     k->entry[0] && memchr(k->entry, 0, sizeof k->entry) &&
+		     memchr(k->target, 0, sizeof k->target);
+
+	if (!valid || !is_length(k, k->query) || !is_length(k, k->head) || !is_length(k, k->group))
+		return false;
+	for (int b = 0; b < k->batches; b++)
+		valid &= k->batch[b] >= 0 && k->batch[b] < k->lengths;
+	for (int t = 0; t < k->tensors; t++)
+		valid &= valid_tensor(k, &k->tensor[t]);
+	for (int m = 0; valid && m < k->maps; m++)
+		valid = valid_map(k, &k->map[m]);
+	return valid && rt_kernel_parameter_bytes(k) <= RT_KERNEL_PARAMETERS;
 }

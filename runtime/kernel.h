@@ -5,7 +5,7 @@
  * Kernel arguments in order: tensors (64-bit addresses); for each tensor the strides of all but its
  * last dimension (64-bit, elements); lengths (32-bit); params (32-bit integers or floats);
  * `aligned` (32-bit, 1 when addresses and strides of the copied operands are multiples of 16
- * bytes). A block of the grid computes `rows` rows; rows are numbered by position, then by the heads
+ * bytes); tensor maps (128 bytes at multiples of 64), which describe a tensor to TMA. A block of the grid computes `rows` rows; rows are numbered by position, then by the heads
  * of one group; the grid's second dimension counts groups and batch coordinates. */
 #pragma once
 #include "runtime/launch.h"
@@ -15,6 +15,7 @@
 #define RT_KERNEL_TENSORS 32
 #define RT_KERNEL_LENGTHS 32
 #define RT_KERNEL_PARAMS 64
+#define RT_KERNEL_MAPS 8
 #define RT_KERNEL_NAME 48         /* names of arguments are cut to this, with the 0 */
 #define RT_KERNEL_PARAMETERS 4096 /* bytes: what every driver takes */
 
@@ -38,6 +39,13 @@ typedef struct {
 	bool exact; /* used beyond windows and masks: never clamped, but refused out of range */
 } rt_kernel_param;
 
+/* A tensor map: boxes of a tensor for TMA, in shared memory with the 128-byte swizzle. What lies out
+ * of range reads as 0. */
+typedef struct {
+	int16_t tensor;
+	int16_t box[RT_KERNEL_RANK]; /* extents of a box, in the tensor's dimension order */
+} rt_kernel_map;
+
 /* No padding that is not zero: signatures are compared and stored as bytes. */
 typedef struct {
 	char entry[256];               /* the kernel's symbol */
@@ -50,6 +58,8 @@ typedef struct {
 	rt_kernel_tensor tensor[RT_KERNEL_TENSORS];
 	char length[RT_KERNEL_LENGTHS][RT_KERNEL_NAME];
 	rt_kernel_param param[RT_KERNEL_PARAMS];
+	int32_t maps;
+	rt_kernel_map map[RT_KERNEL_MAPS];
 } rt_kernel_signature;
 
 /* Arguments of one launch; arrays in the signature's order. The caller has checked shapes. */
@@ -64,7 +74,8 @@ typedef struct {
 typedef struct {
 	unsigned grid[3]; /* one 0: nothing to compute */
 	uint32_t size;    /* of `parameters` */
-	_Alignas(8) unsigned char parameters[RT_KERNEL_PARAMETERS];
+	uint32_t maps;    /* where the tensor maps lie; zero until rt_kernel_encode */
+	_Alignas(64) unsigned char parameters[RT_KERNEL_PARAMETERS];
 } rt_kernel_packed;
 
 /* Size of the parameter block. */
@@ -74,7 +85,13 @@ uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k);
  * large). */
 rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *args,
 	rt_kernel_packed *out, rt_error *err);
-/* Packs and starts. Allocates nothing and waits for nothing. Errors: those of rt_kernel_pack and
- * rt_launch. */
-rt_status rt_kernel_launch(rt_module *module, const rt_kernel_signature *k,
-	const rt_kernel_args *args, int device, cu_stream stream, rt_error *err);
+/* Writes the tensor maps. false: a tensor that one describes does not suit TMA (address or strides
+ * no multiples of 16 bytes, negative strides, a driver before CUDA 12.0), so another kernel must
+ * take the launch. Allocates nothing. */
+bool rt_kernel_encode(rt_cuda *cuda, const rt_kernel_signature *k, const rt_kernel_args *args,
+	rt_kernel_packed *out);
+/* Starts the kernel with what was packed. Errors: those of rt_launch. */
+rt_status rt_kernel_start(rt_module *module, const rt_kernel_signature *k,
+	const rt_kernel_packed *packed, int device, cu_stream stream, rt_error *err);
+/* Whether every count and index of a signature that was read from somewhere is in range. */
+bool rt_kernel_valid(const rt_kernel_signature *k);

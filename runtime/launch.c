@@ -76,25 +76,51 @@ static rt_status start(rt_module *m, const rt_instance *in, const rt_launch_conf
 		c->grid[1], c->grid[2]);
 }
 
+/* "Implicit" counts: the default stream, while another stream that it waits for is captured. */
+static rt_status is_capturing(
+	const rt_cuda *cuda, cu_stream stream, bool *capturing, unsigned *result, rt_error *err)
+{
+	unsigned capture = CU_CAPTURE_NONE;
+
+	*result = cuda->api.cuStreamIsCapturing(stream, &capture);
+	*capturing = *result || capture != CU_CAPTURE_NONE;
+	if (*result && *result != CU_CAPTURE_IMPLICIT)
+		return rt_cuda_failed(cuda, err, *result, "cuStreamIsCapturing", "the stream");
+	return RT_OK;
+}
+
+rt_status rt_stream_capturing(
+	rt_cuda *cuda, int device, cu_stream stream, bool *capturing, rt_error *err)
+{
+	unsigned result;
+	rt_scope scope;
+	rt_status status = rt_scope_enter(cuda, device, &scope, err);
+
+	if (status)
+		return status;
+	status = is_capturing(cuda, stream, capturing, &result, err);
+	rt_scope_leave(cuda, &scope);
+	return status;
+}
+
 /* Loads for the scope's context, unless the stream is being captured. */
 static rt_status load(rt_module *m, const rt_scope *scope, cu_stream stream, const rt_instance **in,
 	rt_error *err)
 {
-	unsigned capture = CU_CAPTURE_NONE;
-	cu_result r = m->cuda->api.cuStreamIsCapturing(stream, &capture);
+	bool capturing;
+	unsigned result;
+	rt_status status = is_capturing(m->cuda, stream, &capturing, &result, err);
 
-	/* "implicit": the default stream, while another stream that it waits for is captured */
-	if (r && r != CU_CAPTURE_IMPLICIT)
-		return rt_cuda_failed(m->cuda, err, r, "cuStreamIsCapturing",
-			"kernel '%s' on GPU %d", m->kernel, scope->device);
-	if (!r && capture == CU_CAPTURE_NONE)
+	if (status)
+		return status;
+	if (!capturing)
 		return rt_module_load(m, scope, in, err);
 	rt_error_set(err, RT_CAPTURE, "cuStreamIsCapturing",
 		"kernel '%s' is not loaded on GPU %d, and its stream is being captured: prepare it "
 		"before the capture",
 		m->kernel, scope->device);
 	if (err)
-		err->result = r;
+		err->result = result;
 	return RT_CAPTURE;
 }
 

@@ -17,8 +17,12 @@ typedef struct {
 } rt_launch_config;
 
 /* Starts the kernel with the arguments that lie in `parameters`, each at a multiple of its size,
- * as the kernel declares them. The block is copied before this returns. Errors: ARGUMENT, CAPTURE,
- * those of rt_module_prepare, and what the driver says of the launch or of earlier work in the
- * context. */
+ * as the kernel declares them; `size` is the end of the last one, without padding behind it (the
+ * driver refuses more as RESOURCES). The block is copied before this returns. Errors: ARGUMENT,
+ * CAPTURE, those of rt_module_prepare, and what the driver says of the launch or of earlier work in
+ * the context. */
 rt_status rt_launch(rt_module *module, const rt_launch_config *config, const void *parameters,
 	size_t size, rt_error *err);
+/* Whether a stream of the device is being captured. Errors: ARGUMENT, CONTEXT, DRIVER. */
+rt_status rt_stream_capturing(
+	rt_cuda *cuda, int device, cu_stream stream, bool *capturing, rt_error *err);

@@ -16,6 +16,7 @@ typedef struct {
 	sema_spec *spec;
 	host_kernel *host;
 	device_kernel *gpu;
+	rt_interface interface;
 	tkl_context *context;
 	int device;       /* of a GPU target */
 	const arch *arch; /* NULL: no GPU target */
@@ -105,6 +106,7 @@ static tkl_status check_spec(compilation *c, const ast_file *file, const ast_spe
 	c->spec = sema_check(c->arena, file, spec, c->source, define, (int)n, c->diags);
 	if (!c->spec || diag_error_count(c->diags))
 		return fail_with_diagnostic(c, TKL_ERROR_SPEC, DIAG_ERROR);
+	c->interface = api_describe(c->arena, c->spec);
 	return TKL_OK;
 }
 
@@ -143,8 +145,9 @@ static device_kernel *generate_gpu(
 	device_times times;
 
 	for (size_t k = 0; k < n; k++)
-		define[k] = (sema_define){c->options.defines[k].name, c->options.defines[k].value};
-	return device_compile(c->context->system, &r, c->arena, c->diags, &times);
+		define[k] = (sema_define){arena_strdup(c->arena, c->options.defines[k].name),
+			arena_strdup(c->arena, c->options.defines[k].value)};
+	return device_compile(api_system(c->context), &r, c->arena, c->diags, &times);
 }
 
 static tkl_status generate(compilation *c, const ast_file *file, const ast_spec *ast)
@@ -193,19 +196,20 @@ static tkl_status run_stages(void *user)
 
 static tkl_status make_kernel(compilation *c, tkl_context *context, tkl_kernel **kernel)
 {
-	tkl_kernel *k = calloc(1, sizeof *k);
+	compiled_kernel *k = calloc(1, sizeof *k);
 
 	if (!k)
 		return api_fail(TKL_ERROR_MEMORY, "out of memory");
-	k->arena = c->arena;
-	k->spec = c->spec;
-	k->host = c->host;
-	k->gpu = c->gpu;
-	k->device = c->device;
-	k->target = is_reference(c) ? "reference" : c->arch ? c->arch->name : "cpu";
-	k->context = api_context_hold(context);
-	api_describe(k);
-	*kernel = k;
+	*k = (compiled_kernel){.arena = c->arena, .spec = c->spec, .host = c->host, .gpu = c->gpu};
+	k->base = (tkl_kernel){.context = api_context_hold(context),
+		.backend = api_backend_of(k),
+		.interface = c->interface,
+		.program = c->gpu ? device_program(c->gpu) : NULL,
+		.device = c->device,
+		.target = is_reference(c) ? "reference"
+			  : c->arch       ? c->arch->name
+					  : "cpu"};
+	*kernel = &k->base;
 	return TKL_OK;
 }
 
@@ -272,15 +276,4 @@ tkl_status tkl_compile(tkl_context *context, const char *string, size_t length,
 	else
 		free(c.report);
 	return status;
-}
-
-void tkl_kernel_destroy(tkl_kernel *kernel)
-{
-	if (!kernel)
-		return;
-	host_destroy(kernel->host);
-	device_destroy(kernel->gpu);
-	arena_destroy(kernel->arena);
-	tkl_context_destroy(kernel->context);
-	free(kernel);
 }

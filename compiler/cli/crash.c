@@ -98,10 +98,15 @@ static _Noreturn void crash_exit(const char *what)
 	_exit(CLI_INTERNAL);
 }
 
-static void on_ice(void *user, const char *message)
+static void on_ice(void *user, ice_cause cause, const char *message)
 {
 	(void)user;
-	crash_exit(message);
+	if (cause == ICE_BUG)
+		crash_exit(message);
+	puts_to(STDERR_FILENO, "trikl: error: ");
+	puts_to(STDERR_FILENO, message);
+	puts_to(STDERR_FILENO, "\n");
+	_exit(CLI_ENVIRONMENT);
 }
 
 static void on_signal(int signo)

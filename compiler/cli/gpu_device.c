@@ -79,14 +79,22 @@ static cli_status compile(gpu_engine *g, unit *u, sema_spec *s, const engine *e,
 	return status;
 }
 
-static rt_status load(gpu_engine *g, rt_error *err)
+static rt_status load(gpu_engine *g, rt_image *image, rt_error *err)
 {
 	double start = clock_now();
-	rt_status status = device_prepare(g->kernel, g->device, err);
+	rt_status status = rt_image_prepare(image, g->device, err);
 
-	g->times.load_ms = (clock_now() - start) * 1e3;
+	g->image = image;
+	g->times.load_ms += (clock_now() - start) * 1e3;
 	if (!status)
-		status = device_inspect(g->kernel, g->device, &g->figures, err);
+		status = rt_image_inspect(image, g->device, &g->figures, err);
+	return status;
+}
+
+static rt_status make_ready(gpu_engine *g, rt_error *err)
+{
+	rt_status status = load(g, rt_program_first(device_program(g->kernel)), err);
+
 	if (!status)
 		status = rt_stream_create(g->cuda, g->device, &g->stream, err);
 	if (!status)
@@ -132,7 +140,7 @@ cli_status gpu_open(unit *u, sema_spec *s, engine *e, int device, bool forgiving
 		status = gpu_form(u, s, g->arch->name, (const row_form **)&e->form, &e->model_ms);
 	if (status == CLI_OK && usable && e->form)
 		status = compile(g, u, s, e, forgiving);
-	if (status == CLI_OK && g->kernel && load(g, &err))
+	if (status == CLI_OK && g->kernel && make_ready(g, &err))
 		status = failed(g, &err);
 	if (status == CLI_OK && g->kernel) {
 		e->gpu = g;
@@ -219,6 +227,23 @@ static rt_status upload(gpu_engine *g, const tensor *t, uint64_t to, rt_error *e
 	return status;
 }
 
+/* The kernel that takes these tensors, which may be another one than the first. */
+static cli_status settle_image(gpu_engine *g, problem *p)
+{
+	rt_kernel_args args = gpu_args(p, g->memory);
+	rt_kernel_packed packed;
+	rt_image *image;
+	rt_error err = {0};
+	rt_status status = rt_program_select(
+		device_program(g->kernel), &args, g->device, g->stream, &packed, &image, &err);
+
+	if (!status && image != g->image) {
+		message_note(g->o, "some tensor does not suit TMA: the portable kernel runs");
+		status = load(g, image, &err);
+	}
+	return status ? failed(g, &err) : CLI_OK;
+}
+
 cli_status gpu_upload(gpu_engine *g, problem *p)
 {
 	rt_error err = {0};
@@ -238,7 +263,7 @@ cli_status gpu_upload(gpu_engine *g, problem *p)
 		if (status)
 			return failed(g, &err);
 	}
-	return CLI_OK;
+	return settle_image(g, p);
 }
 
 cli_status gpu_fetch(gpu_engine *g, problem *p)
@@ -284,7 +309,8 @@ cli_status gpu_launch(gpu_engine *g, problem *p, double *seconds)
 	rt_status status = rt_timer_start(g->timer, g->stream, &err);
 
 	if (!status)
-		status = device_launch(g->kernel, &args, g->device, g->stream, &err);
+		status = rt_program_launch(
+			device_program(g->kernel), &args, g->device, g->stream, &err);
 	if (!status)
 		status = rt_timer_stop(g->timer, g->stream, &err);
 	if (!status)

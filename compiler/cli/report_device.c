@@ -9,7 +9,7 @@ void report_device(const engine *e, text *out)
 		const gpu_engine *g = e->gpu;
 		text_printf(out, "%s (%s, %s), %d registers, %d KiB shared, %d block%s an SM",
 			engine_device(e), g->info.name, g->arch->name, g->figures.registers,
-			device_describe(g->kernel)->shared / 1024, g->figures.blocks_per_sm,
+			rt_image_signature(g->image)->shared / 1024, g->figures.blocks_per_sm,
 			g->figures.blocks_per_sm == 1 ? "" : "s");
 		if (g->figures.local_bytes)
 			text_printf(out, ", %d bytes spilled", g->figures.local_bytes);
@@ -31,7 +31,7 @@ void report_device(const engine *e, text *out)
 
 static void gpu_json(const gpu_engine *g, cJSON *o)
 {
-	const rt_kernel_signature *k = device_describe(g->kernel);
+	const rt_kernel_signature *k = rt_image_signature(g->image);
 
 	cJSON_AddStringToObject(o, "gpu", g->info.name);
 	cJSON_AddStringToObject(o, "target", g->arch->name);

@@ -6,6 +6,7 @@
 #include "device/clock.h"
 #include "device/system.h"
 #include "runtime/jit.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,10 +37,25 @@ static rt_blob *artifact(const rt_kernel_signature *k, const void *code, size_t 
 	return b;
 }
 
-const char *device_artifact_code(rt_blob *b, size_t *size)
+static const char *artifact_code(rt_blob *b, size_t *size)
 {
 	*size = rt_blob_size(b) - SIGNATURE;
 	return (const char *)rt_blob_data(b) + SIGNATURE;
+}
+
+static void release_blob(void *blob)
+{
+	rt_blob_release(blob);
+}
+
+rt_image_source device_artifact_source(rt_blob *b, const arch *a, rt_kernel_signature *k)
+{
+	rt_image_source s = {.signature = k, .release = release_blob, .owner = b};
+
+	memcpy(k, rt_blob_data(b), sizeof *k);
+	snprintf(k->target, sizeof k->target, "%s", a->name);
+	s.code = artifact_code(b, &s.size);
+	return s;
 }
 
 /* --- PTX --- */
@@ -108,7 +124,7 @@ static bool make_cubin(void *user, rt_blob **blob)
 		return false;
 	start = device_clock();
 	memcpy(&k, rt_blob_data(ptx), SIGNATURE);
-	code = device_artifact_code(ptx, &size);
+	code = artifact_code(ptx, &size);
 	*blob = m->tool ? by_ptxas(m, &k, code, size) : by_driver(m, &k, code, size);
 	m->build.times.assemble_ms += device_clock() - start;
 	rt_blob_release(ptx);
@@ -217,29 +233,38 @@ static maker maker_of(device_system *s, const device_request *r, arena *a, diags
 			.choice = r->choice}};
 }
 
-device_kernel *device_compile(
-	device_system *s, const device_request *r, arena *a, diags *d, device_times *t)
+rt_blob *device_find(device_system *s, const device_request *r, arena *a, diags *d,
+	const arch **code_arch, device_times *t)
 {
 	maker m = maker_of(s, r, a, d);
 	double start = device_clock();
-	const arch *code_arch = r->arch;
-	device_kernel *k = NULL;
 	rt_blob *blob = NULL;
 
+	*code_arch = r->arch;
 	find_machine(&m);
 	if (m.machine)
 		blob = find_machine_code(&m);
 	if (blob)
-		code_arch = m.machine;
+		*code_arch = m.machine;
 	else if (!diag_error_count(d) && m.error.status != RT_REJECTED)
 		blob = find_ptx(&m);
 	if (blob && !m.made)
 		atomic_fetch_add(&s->hits, 1);
-	if (blob)
-		k = device_wrap(s, blob, code_arch);
-	if (!k)
+	if (!blob)
 		report(&m);
 	finish(&m, t, start);
+	return blob;
+}
+
+device_kernel *device_compile(
+	device_system *s, const device_request *r, arena *a, diags *d, device_times *t)
+{
+	const arch *code_arch;
+	rt_blob *blob = device_find(s, r, a, d, &code_arch, t);
+	device_kernel *k = blob ? device_wrap(s, r, blob, code_arch) : NULL;
+
+	if (blob && !k)
+		diag_error(d, r->form->spec->at, "out of memory");
 	return k;
 }
 
@@ -255,7 +280,7 @@ device_kernel *device_adopt(device_system *s, const device_request *r, const voi
 	if (device_build_until(&m.build, DEVICE_TILE) && device_signature(&m.build, &signature))
 		blob = artifact(&signature, image, size);
 	if (blob)
-		k = device_wrap(s, blob, r->arch);
+		k = device_wrap(s, r, blob, r->arch);
 	if (!k)
 		report(&m);
 	finish(&m, t, start);

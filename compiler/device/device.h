@@ -16,7 +16,7 @@
 #include "ast/ast.h"
 #include "gpu/gpu.h"
 #include "runtime/cache.h"
-#include "runtime/kernel.h"
+#include "runtime/program.h"
 #include "runtime/ptxas.h"
 #include <stdatomic.h>
 
@@ -63,6 +63,7 @@ typedef struct {
 	bool no_disk_cache;
 	void (*note)(void *user, const char *text); /* NULL, or what the cache reports */
 	void *user;
+	rt_gpu *gpu; /* the driver to share, which must outlive the system; NULL: an own one */
 } device_options;
 
 typedef struct {
@@ -104,24 +105,17 @@ typedef struct {
 
 typedef struct device_kernel device_kernel;
 
-/* Code from the cache, else compiled. NULL: reported to `d`. Keeps nothing of the request. */
+/* Code from the cache, else compiled. NULL: reported to `d`. Where the kernel moves tensors by TMA,
+ * one for all other tensors is compiled when it is first needed: what the request points to must
+ * live as long as the kernel. */
 device_kernel *device_compile(
 	device_system *s, const device_request *r, arena *a, diags *d, device_times *t);
 /* A kernel with code that somebody else made for the same request: PTX or a cubin. */
 device_kernel *device_adopt(device_system *s, const device_request *r, const void *image,
 	size_t size, arena *a, diags *d, device_times *t);
 void device_destroy(device_kernel *k); /* NULL is ignored */
-const rt_kernel_signature *device_describe(const device_kernel *k);
-/* The code: PTX text or a cubin. */
-const void *device_code(const device_kernel *k, size_t *size, bool *is_cubin);
-/* Loads for a device. Errors: those of device_driver and rt_module_prepare, NO_CODE with both
- * architectures named. */
-rt_status device_prepare(device_kernel *k, int device, rt_error *err);
-/* Errors: those of rt_kernel_launch, device_driver. */
-rt_status device_launch(
-	device_kernel *k, const rt_kernel_args *args, int device, cu_stream stream, rt_error *err);
-/* Registers, spills, blocks on an SM of the loaded kernel. */
-rt_status device_inspect(device_kernel *k, int device, rt_module_info *info, rt_error *err);
+/* Its images, for launches. */
+rt_program *device_program(const device_kernel *k);
 
 /* --- key.c --- */
 

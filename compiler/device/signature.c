@@ -95,6 +95,34 @@ static void describe_grid(const row_form *m, rt_kernel_signature *k)
 	}
 }
 
+/* --- tensor maps --- */
+
+static int tensor_of(const tile_program *p, const tile_arg *map)
+{
+	int n = 0;
+
+	for (int i = 0; i < p->arg.count && p->arg.item[i] != map->tensor; i++)
+		n += p->arg.item[i]->kind == ARG_TENSOR;
+	return n;
+}
+
+/* Counts those beyond the limit too. */
+static int describe_maps(const tile_program *p, rt_kernel_signature *k)
+{
+	int maps = 0;
+
+	for (int i = 0; i < p->arg.count; i++) {
+		const tile_arg *a = p->arg.item[i];
+
+		if (a->kind != ARG_MAP || maps++ >= RT_KERNEL_MAPS)
+			continue;
+		k->map[maps - 1].tensor = (int16_t)tensor_of(p, a);
+		for (int d = 0; d < a->rank; d++)
+			k->map[maps - 1].box[d] = (int16_t)a->box[d];
+	}
+	return maps;
+}
+
 static int count_rows(const row_form *m)
 {
 	int n = 0;
@@ -104,7 +132,7 @@ static int count_rows(const row_form *m)
 	return n;
 }
 
-static bool fits(const device_build *b)
+static bool fits(const device_build *b, int maps)
 {
 	const sema_spec *s = b->form->spec;
 	const struct {
@@ -112,7 +140,7 @@ static bool fits(const device_build *b)
 		int have, most;
 	} limit[] = {{"tensors", s->tensor.count, RT_KERNEL_TENSORS},
 		{"lengths", s->length.count, RT_KERNEL_LENGTHS},
-		{"params", s->param.count, RT_KERNEL_PARAMS},
+		{"params", s->param.count, RT_KERNEL_PARAMS}, {"tensor maps", maps, RT_KERNEL_MAPS},
 		{"batch dimensions", count_rows(b->form), RT_KERNEL_RANK},
 		{"letters in its name", (int)strlen(b->program->name), 255}};
 
@@ -130,7 +158,8 @@ bool device_signature(const device_build *b, rt_kernel_signature *k)
 	const sema_spec *s = b->form->spec;
 
 	memset(k, 0, sizeof *k);
-	if (!fits(b))
+	k->maps = describe_maps(b->program, k);
+	if (!fits(b, k->maps))
 		return false;
 	snprintf(k->entry, sizeof k->entry, "%s", b->program->name);
 	snprintf(k->target, sizeof k->target, "%s", b->arch->name);

@@ -1,6 +1,6 @@
 /* system: what kernels share.
  * in:  options      out: the driver, ptxas, the disk cache; each is opened by the first who asks
- * A driver that cannot be opened is asked again the next time; ptxas is sought once. */
+ * ptxas is sought once. */
 #include "device/system.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,13 @@ device_system *device_open(const device_options *o)
 			return NULL;
 		}
 	}
+	s->own_gpu = !o || !o->gpu;
+	s->gpu = s->own_gpu ? rt_gpu_create() : o->gpu;
+	if (!s->gpu) {
+		free(s->cache_directory);
+		free(s);
+		return NULL;
+	}
 	pthread_mutex_init(&s->lock, NULL);
 	return s;
 }
@@ -28,7 +35,8 @@ void device_close(device_system *s)
 {
 	if (!s)
 		return;
-	rt_cuda_close(atomic_load(&s->cuda));
+	if (s->own_gpu)
+		rt_gpu_destroy(s->gpu);
 	rt_cache_close(s->cache);
 	rt_ptxas_destroy(s->ptxas);
 	pthread_mutex_destroy(&s->lock);
@@ -38,23 +46,7 @@ void device_close(device_system *s)
 
 rt_status device_driver(device_system *s, rt_cuda **cuda, rt_error *err)
 {
-	rt_status status = RT_OK;
-	rt_cuda *opened = NULL;
-
-	*cuda = atomic_load_explicit(&s->cuda, memory_order_acquire);
-	if (*cuda)
-		return RT_OK;
-	pthread_mutex_lock(&s->lock);
-	*cuda = atomic_load(&s->cuda);
-	if (!*cuda) {
-		status = rt_cuda_open(NULL, &opened, err);
-		if (!status) {
-			*cuda = opened;
-			atomic_store_explicit(&s->cuda, opened, memory_order_release);
-		}
-	}
-	pthread_mutex_unlock(&s->lock);
-	return status;
+	return rt_gpu_driver(s->gpu, cuda, err);
 }
 
 rt_ptxas *device_assembler(device_system *s)
@@ -95,7 +87,7 @@ rt_cache *device_cache(device_system *s)
 device_counts device_count(device_system *s)
 {
 	return (device_counts){
-		atomic_load(&s->compiles), atomic_load(&s->hits), atomic_load(&s->loads)};
+		atomic_load(&s->compiles), atomic_load(&s->hits), rt_gpu_loads(s->gpu)};
 }
 
 rt_status device_arch(device_system *s, int device, const arch **a, rt_error *err)

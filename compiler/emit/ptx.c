@@ -367,7 +367,7 @@ static bool run(
 	bool ok;
 
 	if (!scratch)
-		ice("out of memory");
+		ice_memory("out of memory");
 	h = ARENA_NEW(scratch, ptx_cx);
 	*h = (ptx_cx){.p = p, .a = a, .d = d, .arena = scratch};
 	ok = emit(h, ir, out, times);

@@ -287,7 +287,7 @@ bool emit_cuda(const tile_program *p, text *out, diags *d)
 			ice("'%s' has no place in shared memory", p->bar.item[i]->name);
 	a = arena_create();
 	if (!a)
-		ice("out of memory");
+		ice_memory("out of memory");
 	emit_kernel(create(p, a, d), out);
 	arena_destroy(a);
 	return diag_error_count(d) == errors;

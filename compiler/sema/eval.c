@@ -123,11 +123,13 @@ static void compute_chunk(run *r, eval_worker *w, int64_t begin, int64_t end)
 	}
 }
 
-static void leave_chunk(void *user, const char *message)
+static void leave_chunk(void *user, ice_cause cause, const char *message)
 {
 	eval_worker *w = user;
 
-	w->failed = w->broken = true;
+	w->failed = true;
+	w->broken = cause == ICE_BUG;
+	w->exhausted = cause == ICE_MEMORY;
 	snprintf(w->message, sizeof w->message, "%s", message);
 	longjmp(w->back, 1);
 }
@@ -251,7 +253,8 @@ static bool check_args(const eval_args *args)
 	return true;
 }
 
-static bool finish(const run *r, int threads, bool *broken)
+/* The worker whose failure counts, that of the first row; NULL: none failed. */
+static const eval_worker *find_failed(const run *r, int threads)
 {
 	const eval_worker *worst = NULL;
 
@@ -260,8 +263,7 @@ static bool finish(const run *r, int threads, bool *broken)
 			worst = &r->worker[k];
 	if (worst)
 		memcpy(error_text, worst->message, sizeof error_text);
-	*broken = worst && worst->broken;
-	return !worst;
+	return worst;
 }
 
 /* Threads for `rows` rows: the caller's, else as many of our own as have work. */
@@ -280,13 +282,18 @@ static bool run_rows(const eval_program *p, int64_t rows, const char **error)
 	int threads = pool ? rt_pool_threads(pool) : 1;
 	int64_t grain = rows / threads / 64;
 	run r = {.program = p, .rows = rows, .failed = INT64_MAX};
+	const eval_worker *worst;
 	bool ok = false, broken = false;
 
 	r.worker = make_workers(p, threads);
 	if (pool && r.worker) {
 		rt_pool_run(pool, rows, grain < 1 ? 1 : grain > 16 ? 16 : grain, compute_rows, &r);
 		show_progress(&r);
-		ok = finish(&r, threads, &broken);
+		worst = find_failed(&r, threads);
+		ok = !worst;
+		broken = worst && worst->broken;
+		if (worst && worst->exhausted)
+			*error = eval_out_of_memory;
 	} else {
 		*error = eval_out_of_memory;
 	}

@@ -98,6 +98,7 @@ struct eval_worker {
 	int64_t position;  /* of the row among those that were asked for */
 	bool failed;
 	bool broken;       /* failed by a bug of ours, not by the input */
+	bool exhausted;    /* failed for want of memory */
 	char message[320]; /* valid when failed */
 	jmp_buf back;      /* out of a bug, on threads of the pool */
 };

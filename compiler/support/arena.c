@@ -105,7 +105,7 @@ static chunk *arena_extend(arena *a, size_t need)
 	chunk *c = chunk_create(own ? need : a->next_size);
 
 	if (!c)
-		ice("out of memory: %zu bytes wanted, %zu in use", need, a->total);
+		ice_memory("out of memory: %zu bytes wanted, %zu in use", need, a->total);
 	if (own && a->head) {
 		c->next = a->head->next;
 		a->head->next = c;

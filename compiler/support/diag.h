@@ -86,10 +86,14 @@ void diags_print(const diags *d, diag_format format, text *out);
 
 /* ice.c */
 
-/* Our bug. Calls the handler that the current thread has installed (the library longjmps out of it
- * and returns TKL_ERROR_INTERNAL); without one prints file:line and aborts. */
-typedef void (*ice_handler)(void *user, const char *message);
+/* Why a stage cannot go on. */
+typedef enum { ICE_BUG, ICE_MEMORY } ice_cause;
+
+/* Our bug, or no memory. Calls the handler that the current thread has installed (the library
+ * longjmps out of it and returns a status); without one prints the message and aborts. */
+typedef void (*ice_handler)(void *user, ice_cause cause, const char *message);
 void ice_set_handler(ice_handler h, void *user); /* thread-local; NULL removes */
-_Noreturn void ice_at(const char *file, int line, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-#define ice(...) ice_at(__FILE__, __LINE__, __VA_ARGS__)
+_Noreturn void ice_at(const char *file, int line, ice_cause cause, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+#define ice(...) ice_at(__FILE__, __LINE__, ICE_BUG, __VA_ARGS__)
+#define ice_memory(...) ice_at(__FILE__, __LINE__, ICE_MEMORY, __VA_ARGS__)

@@ -16,21 +16,22 @@ void ice_set_handler(ice_handler h, void *user)
 	handler.user = user;
 }
 
-_Noreturn void ice_at(const char *file, int line, const char *fmt, ...)
+_Noreturn void ice_at(const char *file, int line, ice_cause cause, const char *fmt, ...)
 {
 	const char *base = strrchr(file, '/');
 	char message[1024];
 	va_list ap;
-	int n;
+	int n = 0;
 
-	/* Fixed storage: this is also where running out of memory ends. */
-	n = snprintf(
-		message, sizeof message, "internal error at %s:%d: ", base ? base + 1 : file, line);
+	/* fixed storage: there may be no memory */
+	if (cause == ICE_BUG)
+		n = snprintf(message, sizeof message,
+			"internal error at %s:%d: ", base ? base + 1 : file, line);
 	va_start(ap, fmt);
 	vsnprintf(message + n, sizeof message - (size_t)n, fmt, ap);
 	va_end(ap);
 	if (handler.call)
-		handler.call(handler.user, message);
+		handler.call(handler.user, cause, message);
 	fprintf(stderr, "trikl: %s\n", message);
 	abort();
 }

@@ -21,7 +21,7 @@ static void text_reserve(text *t, size_t extra)
 		cap *= 2;
 	data = realloc(t->data, cap);
 	if (!data)
-		ice("out of memory: text of %zu bytes", cap);
+		ice_memory("out of memory: text of %zu bytes", cap);
 	t->data = data;
 	t->cap = cap;
 	t->data[t->len] = 0;

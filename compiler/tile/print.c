@@ -507,7 +507,7 @@ static printer printer_create(const tile_program *p, arena *scratch, text *out)
 	size_t n = (size_t)p->expr_count + 1;
 
 	if (!scratch)
-		ice("out of memory");
+		ice_memory("out of memory");
 	return (printer){.p = p,
 		.out = out,
 		.uses = ARENA_ARRAY(scratch, uint32_t, n),

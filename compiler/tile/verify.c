@@ -536,7 +536,7 @@ bool tile_verify(const tile_program *p, text *why)
 	bool ok;
 
 	if (!scratch)
-		ice("out of memory");
+		ice_memory("out of memory");
 	v.walk = (tile_walk){.p = p, .arena = scratch};
 	v.in_scope = ARENA_ARRAY(scratch, bool, p->var.count + 1);
 	v.settable = ARENA_ARRAY(scratch, bool, p->var.count + 1);

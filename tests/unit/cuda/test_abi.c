@@ -15,7 +15,7 @@
 #define SAME(a, b) __builtin_types_compatible_p(__typeof__(a), __typeof__(b))
 
 /* Functions that take a struct of ours: the structs are compared below. */
-enum { OWN_cuLaunchKernelEx = 1, OWN_cuDeviceGetUuid = 1 };
+enum { OWN_cuLaunchKernelEx = 1, OWN_cuDeviceGetUuid = 1, OWN_cuTensorMapEncodeTiled = 1 };
 #define CU_FN(name, version, suffix, need, parameters)                                             \
 	typedef cu_result(*our_##name) parameters;                                                 \
 	enum { SAME_##name = SAME(our_##name, PFN_##name##_v##version) };                          \
@@ -30,6 +30,7 @@ CU_CONSTANTS
 _Static_assert(SAME(cu_deviceptr, CUdeviceptr) && SAME(cu_device, CUdevice), "handles");
 _Static_assert(SAME(cu_context, CUcontext) && SAME(cu_stream, CUstream), "handles");
 _Static_assert(sizeof(cu_uuid) == sizeof(CUuuid), "cu_uuid");
+_Static_assert(sizeof(cu_tensor_map) == sizeof(CUtensorMap), "cu_tensor_map");
 _Static_assert(sizeof(cu_launch_attribute) == sizeof(CUlaunchAttribute), "cu_launch_attribute");
 _Static_assert(offsetof(cu_launch_attribute, value) == offsetof(CUlaunchAttribute, value), "value");
 _Static_assert(offsetof(cu_launch_attribute, value.cluster) ==
@@ -62,7 +63,8 @@ static void test_functions(void **state)
 			print_message("%s differs\n", function[k].name);
 			different++;
 		}
-	assert_int_equal(different, OWN_cuLaunchKernelEx + OWN_cuDeviceGetUuid);
+	assert_int_equal(
+		different, OWN_cuLaunchKernelEx + OWN_cuDeviceGetUuid + OWN_cuTensorMapEncodeTiled);
 }
 
 #define STRING_(x) #x

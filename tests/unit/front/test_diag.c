@@ -215,9 +215,11 @@ static void near_names_are_found_and_far_ones_are_not(void **state)
 }
 
 static jmp_buf back;
+static ice_cause last_cause;
 
-static void on_ice(void *user, const char *message)
+static void on_ice(void *user, ice_cause cause, const char *message)
 {
+	last_cause = cause;
 	*(char **)user = strdup(message);
 	longjmp(back, 1);
 }
@@ -230,9 +232,15 @@ static void internal_errors_reach_the_handler(void **state)
 	ice_set_handler(on_ice, &message);
 	if (setjmp(back) == 0)
 		ice("IR broken after %s", "opt_hoist");
-	ice_set_handler(NULL, NULL);
+	assert_int_equal(last_cause, ICE_BUG);
 	assert_non_null(strstr(message, "internal error at test_diag.c:"));
 	assert_non_null(strstr(message, "IR broken after opt_hoist"));
+	free(message);
+	if (setjmp(back) == 0)
+		ice_memory("out of memory: %d bytes", 7);
+	ice_set_handler(NULL, NULL);
+	assert_int_equal(last_cause, ICE_MEMORY);
+	assert_string_equal(message, "out of memory: 7 bytes");
 	free(message);
 }
 

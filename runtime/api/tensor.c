@@ -4,7 +4,8 @@
  *
  * Each tensor is checked alone first (rank, type, device, sizes, layout), then against the others
  * (lengths, groups, overlap). A message names the tensor and, for a conflict, both. */
-#include "api/api.h"
+#include "runtime/api/api.h"
+#include <stdio.h>
 #include <string.h>
 
 /* Bytes from the lowest to the highest element of a tensor; more cannot be addressed. */
@@ -12,24 +13,40 @@
 
 typedef struct {
 	const tkl_kernel *kernel;
-	const sema_spec *spec;
+	const rt_interface *face;
 	const tkl_launch_args *args;
-	arena *arena;
 	api_operands *out;
 	const char *
 		*source; /* [lengths] who decided a length: a tensor's name, "the lengths", NULL */
 	bool *empty;     /* [tensors] */
 } check;
 
-static const char *dtype_text(check *c, DLDataType t)
+size_t api_scratch_bytes(const rt_interface *i)
+{
+	return (size_t)i->lengths * sizeof(char *) + (size_t)i->tensors * sizeof(bool);
+}
+
+/* "bfloat16"; in `buffer`. */
+static const char *dtype_text(DLDataType t, char buffer[32])
 {
 	static const char *const kind[] = {"int", "uint", "float", "handle", "bfloat", "complex"};
 
 	if (t.code >= sizeof kind / sizeof *kind)
 		return "an unknown type";
 	if (t.lanes == 1)
-		return arena_printf(c->arena, "%s%d", kind[t.code], t.bits);
-	return arena_printf(c->arena, "%s%dx%d", kind[t.code], t.bits, t.lanes);
+		snprintf(buffer, 32, "%s%d", kind[t.code], t.bits);
+	else
+		snprintf(buffer, 32, "%s%dx%d", kind[t.code], t.bits, t.lanes);
+	return buffer;
+}
+
+/* As specs write it: "bf16". */
+static const char *spec_dtype(DLDataType t, char buffer[32])
+{
+	const char *kind = t.code == kDLBfloat ? "bf" : t.code == kDLFloat ? "f" : "i";
+
+	snprintf(buffer, 32, "%s%d", kind, t.bits);
+	return buffer;
 }
 
 static bool same_dtype(DLDataType a, DLDataType b)
@@ -39,24 +56,25 @@ static bool same_dtype(DLDataType a, DLDataType b)
 
 /* --- one tensor --- */
 
-static tkl_status check_dtype(check *c, const sema_tensor *t, const DLTensor *x)
+static tkl_status check_dtype(check *c, int n, const DLTensor *x)
 {
-	static const sema_dtype wide[] = {DTYPE_F64, DTYPE_F32};
+	static const DLDataType wide[] = {{kDLFloat, 64, 1}, {kDLFloat, 32, 1}};
+	const tkl_tensor_info *t = &c->face->tensor[n];
+	bool floating = t->dtype.code == kDLFloat || t->dtype.code == kDLBfloat;
+	char theirs[32], ours[32];
 
-	c->out->dtype[t->id] = t->dtype;
-	if (same_dtype(x->dtype, api_dtype(t->dtype)))
+	c->out->dtype[n] = x->dtype;
+	if (same_dtype(x->dtype, t->dtype))
 		return TKL_OK;
-	for (int w = 0; w < 2 && !c->kernel->host && !c->kernel->gpu && t->dtype != DTYPE_I32; w++)
-		if (same_dtype(x->dtype, api_dtype(wide[w]))) {
-			c->out->dtype[t->id] = wide[w];
+	for (int w = 0; w < 2 && c->kernel->backend->wide && floating; w++)
+		if (same_dtype(x->dtype, wide[w]))
 			return TKL_OK;
-		}
 	return api_fail(TKL_ERROR_DTYPE, "'%s' holds %s, but the spec says %s", t->name,
-		dtype_text(c, x->dtype), sema_dtype_name(t->dtype));
+		dtype_text(x->dtype, theirs), spec_dtype(t->dtype, ours));
 }
 
 /* The first tensor on a GPU decides the device, unless the kernel was compiled for one. */
-static tkl_status check_gpu(check *c, const sema_tensor *t, const DLTensor *x)
+static tkl_status check_gpu(check *c, const tkl_tensor_info *t, const DLTensor *x)
 {
 	int type = (int)x->device.device_type, device = c->out->device;
 
@@ -73,9 +91,9 @@ static tkl_status check_gpu(check *c, const sema_tensor *t, const DLTensor *x)
 		t->name, x->device.device_id, device);
 }
 
-static tkl_status check_device(check *c, const sema_tensor *t, const DLTensor *x)
+static tkl_status check_device(check *c, const tkl_tensor_info *t, const DLTensor *x)
 {
-	if (c->kernel->gpu)
+	if (c->kernel->backend->gpu)
 		return check_gpu(c, t, x);
 	switch ((int)x->device.device_type) {
 	case kDLCPU:
@@ -90,43 +108,46 @@ static tkl_status check_device(check *c, const sema_tensor *t, const DLTensor *x
 }
 
 /* The first tensor that has a length decides it. */
-static tkl_status check_length(check *c, const sema_tensor *t, int d, int64_t size)
+static tkl_status check_length(check *c, const tkl_tensor_info *t, int d, int64_t size)
 {
-	const sema_length *l = t->dim[d].length;
+	int l = t->dimensions[d].length;
 
-	if (!c->source[l->id]) {
-		c->source[l->id] = t->name;
-		c->out->length[l->id] = size;
+	if (!c->source[l]) {
+		c->source[l] = t->name;
+		c->out->length[l] = size;
 	}
-	if (c->out->length[l->id] == size)
+	if (c->out->length[l] == size)
 		return TKL_OK;
 	return api_fail(TKL_ERROR_SHAPE, "dimension %d of '%s' is %lld, but '%s' has %s = %lld", d,
-		t->name, (long long)size, c->source[l->id], l->name,
-		(long long)c->out->length[l->id]);
+		t->name, (long long)size, c->source[l], c->face->length[l].name,
+		(long long)c->out->length[l]);
 }
 
-static tkl_status check_shape(check *c, const sema_tensor *t, const DLTensor *x)
+static tkl_status check_shape(check *c, int n, const DLTensor *x)
 {
-	if (x->ndim != t->rank)
+	const tkl_tensor_info *t = &c->face->tensor[n];
+
+	if (x->ndim != t->ndim)
 		return api_fail(TKL_ERROR_SHAPE, "'%s' has %d dimensions, but the spec says %d",
-			t->name, x->ndim, t->rank);
-	if (t->rank && !x->shape)
+			t->name, x->ndim, t->ndim);
+	if (t->ndim && !x->shape)
 		return api_fail(TKL_ERROR_ARGUMENT, "the shape of '%s' is NULL", t->name);
-	for (int d = 0; d < t->rank; d++) {
-		const sema_dim *dim = &t->dim[d];
-		tkl_status status;
+	for (int d = 0; d < t->ndim; d++) {
+		const tkl_dimension *dim = &t->dimensions[d];
+		tkl_status status = TKL_OK;
 
 		if (x->shape[d] < 0)
 			return api_fail(TKL_ERROR_SHAPE, "dimension %d of '%s' is %lld", d, t->name,
 				(long long)x->shape[d]);
-		if (!dim->length && x->shape[d] != dim->extent)
+		if (dim->length < 0 && x->shape[d] != dim->extent)
 			return api_fail(TKL_ERROR_SHAPE,
 				"dimension %d of '%s' is %lld, but the spec says %s = %lld", d,
 				t->name, (long long)x->shape[d], dim->name, (long long)dim->extent);
-		status = dim->length ? check_length(c, t, d, x->shape[d]) : TKL_OK;
+		if (dim->length >= 0)
+			status = check_length(c, t, d, x->shape[d]);
 		if (status)
 			return status;
-		c->empty[t->id] |= x->shape[d] == 0;
+		c->empty[n] |= x->shape[d] == 0;
 	}
 	return TKL_OK;
 }
@@ -153,59 +174,64 @@ static bool lay_out(const DLTensor *x, int item, int64_t *stride)
 	return !__builtin_mul_overflow(span, item, &bytes) && bytes <= SPAN_LIMIT;
 }
 
-static tkl_status check_layout(check *c, const sema_tensor *t, const DLTensor *x)
+static int item_bytes(DLDataType t)
 {
-	int item = sema_dtype_size(c->out->dtype[t->id]);
-	int64_t *stride = ARENA_ARRAY(c->arena, int64_t, SEMA_MAX_RANK);
+	return t.bits / 8;
+}
 
-	c->out->stride[t->id] = stride;
-	if (c->empty[t->id])
+static tkl_status check_layout(check *c, int n, const DLTensor *x)
+{
+	const char *name = c->face->tensor[n].name;
+	int item = item_bytes(c->out->dtype[n]);
+	int64_t *stride = (int64_t *)c->out->stride[n];
+
+	if (c->empty[n])
 		return TKL_OK;
 	if (!x->data)
-		return api_fail(TKL_ERROR_LAYOUT, "the data of '%s' is NULL", t->name);
+		return api_fail(TKL_ERROR_LAYOUT, "the data of '%s' is NULL", name);
 	if (!lay_out(x, item, stride))
-		return api_fail(TKL_ERROR_LAYOUT, "'%s' is too large to address", t->name);
-	if (c->kernel->gpu && x->ndim > 0 && x->shape[x->ndim - 1] > 1 && stride[x->ndim - 1] != 1)
+		return api_fail(TKL_ERROR_LAYOUT, "'%s' is too large to address", name);
+	if (c->kernel->backend->gpu && x->ndim > 0 && x->shape[x->ndim - 1] > 1 &&
+		stride[x->ndim - 1] != 1)
 		return api_fail(TKL_ERROR_LAYOUT,
 			"the last dimension of '%s' has stride %lld, but a GPU kernel needs 1",
-			t->name, (long long)stride[x->ndim - 1]);
-	c->out->data[t->id] = (char *)x->data + x->byte_offset;
-	if ((uintptr_t)c->out->data[t->id] % (uintptr_t)item)
+			name, (long long)stride[x->ndim - 1]);
+	c->out->data[n] = (char *)x->data + x->byte_offset;
+	if ((uintptr_t)c->out->data[n] % (uintptr_t)item)
 		return api_fail(TKL_ERROR_LAYOUT,
-			"the data of '%s' is not aligned to its %d-byte elements", t->name, item);
+			"the data of '%s' is not aligned to its %d-byte elements", name, item);
 	return TKL_OK;
 }
 
-static tkl_status check_tensor(check *c, int t)
+static tkl_status check_tensor(check *c, int n)
 {
-	const sema_tensor *tensor = c->spec->tensor.item[t];
-	const DLTensor *x = c->args->tensors[t];
+	const tkl_tensor_info *t = &c->face->tensor[n];
+	const DLTensor *x = c->args->tensors[n];
 	tkl_status status;
 
-	if (!x && tensor->output && c->kernel->gpu)
+	if (!x && t->is_output && !c->kernel->backend->any_output)
 		return api_fail(TKL_ERROR_ARGUMENT,
-			"output '%s' is NULL, but a GPU kernel computes every output",
-			tensor->name);
-	if (!x && tensor->output)
+			"output '%s' is NULL, but a GPU kernel computes every output", t->name);
+	if (!x && t->is_output)
 		return TKL_OK;
 	if (!x)
-		return api_fail(TKL_ERROR_ARGUMENT, "input '%s' is NULL", tensor->name);
-	status = check_dtype(c, tensor, x);
+		return api_fail(TKL_ERROR_ARGUMENT, "input '%s' is NULL", t->name);
+	status = check_dtype(c, n, x);
 	if (!status)
-		status = check_device(c, tensor, x);
+		status = check_device(c, t, x);
 	if (!status)
-		status = check_shape(c, tensor, x);
+		status = check_shape(c, n, x);
 	if (!status)
-		status = check_layout(c, tensor, x);
+		status = check_layout(c, n, x);
 	return status;
 }
 
 /* --- all of them --- */
 
-static int find_length(const sema_spec *s, const char *name)
+static int find_length(const rt_interface *i, const char *name)
 {
-	for (int l = 0; name && l < s->length.count; l++)
-		if (!strcmp(s->length.item[l]->name, name))
+	for (int l = 0; name && l < i->lengths; l++)
+		if (!strcmp(i->length[l].name, name))
 			return l;
 	return -1;
 }
@@ -214,11 +240,11 @@ static tkl_status check_given_lengths(check *c)
 {
 	for (size_t n = 0; n < c->args->length_count; n++) {
 		const tkl_length *given = &c->args->lengths[n];
-		int l = find_length(c->spec, given->name);
+		int l = find_length(c->face, given->name);
 
 		if (l < 0)
 			return api_fail(TKL_ERROR_ARGUMENT, "'%s' has no length named '%s'",
-				c->spec->name, given->name ? given->name : "(null)");
+				c->face->name, given->name ? given->name : "(null)");
 		if (given->value < 0)
 			return api_fail(TKL_ERROR_SHAPE, "length %s = %lld is negative",
 				given->name, (long long)given->value);
@@ -237,30 +263,30 @@ static tkl_status check_given_lengths(check *c)
 
 static tkl_status check_missing_lengths(check *c)
 {
-	for (int l = 0; l < c->spec->length.count; l++)
+	for (int l = 0; l < c->face->lengths; l++)
 		if (!c->source[l])
 			return api_fail(TKL_ERROR_SHAPE,
 				"no tensor that was passed has the length %s: give it in lengths",
-				c->spec->length.item[l]->name);
+				c->face->length[l].name);
 	return TKL_OK;
 }
 
+/* A length that divides another one. */
 static tkl_status check_groups(check *c)
 {
-	for (int a = 0; a < c->spec->axis.count; a++) {
-		const sema_axis *group = c->spec->axis.item[a];
+	for (int l = 0; l < c->face->lengths; l++) {
+		int of = c->face->length[l].divides;
 		int64_t all, n;
 
-		if (group->kind != AXIS_GROUP)
+		if (of < 0)
 			continue;
-		all = c->out->length[group->of->length->id];
-		n = c->out->length[group->length->id];
+		all = c->out->length[of];
+		n = c->out->length[l];
 		if (n ? all % n : all != 0)
 			return api_fail(TKL_ERROR_SHAPE,
 				"%s = %lld of '%s' is not a multiple of %s = %lld of '%s'",
-				group->of->length->name, (long long)all,
-				c->source[group->of->length->id], group->length->name, (long long)n,
-				c->source[group->length->id]);
+				c->face->length[of].name, (long long)all, c->source[of],
+				c->face->length[l].name, (long long)n, c->source[l]);
 	}
 	return TKL_OK;
 }
@@ -268,8 +294,8 @@ static tkl_status check_groups(check *c)
 static api_view view_of(const check *c, int t)
 {
 	api_view v = {.base = (uintptr_t)c->out->data[t],
-		.item = sema_dtype_size(c->out->dtype[t]),
-		.rank = c->spec->tensor.item[t]->rank};
+		.item = item_bytes(c->out->dtype[t]),
+		.rank = c->face->tensor[t].ndim};
 
 	for (int d = 0; d < v.rank; d++) {
 		v.size[d] = c->args->tensors[t]->shape[d];
@@ -281,9 +307,9 @@ static api_view view_of(const check *c, int t)
 /* Outputs share no element with themselves, each other or any input. */
 static tkl_status check_overlap(const check *c)
 {
-	const sema_spec *s = c->spec;
+	const rt_interface *f = c->face;
 
-	for (int t = s->inputs; t < s->tensor.count; t++) {
+	for (int t = f->inputs; t < f->tensors; t++) {
 		api_view v;
 
 		if (!c->out->data[t])
@@ -292,7 +318,7 @@ static tkl_status check_overlap(const check *c)
 		if (api_view_overlaps_itself(&v))
 			return api_fail(TKL_ERROR_LAYOUT,
 				"the strides of output '%s' make its elements overlap",
-				s->tensor.item[t]->name);
+				f->tensor[t].name);
 		for (int u = 0; u < t; u++) {
 			api_view other;
 
@@ -301,28 +327,25 @@ static tkl_status check_overlap(const check *c)
 			other = view_of(c, u);
 			if (api_views_overlap(&v, &other))
 				return api_fail(TKL_ERROR_LAYOUT, "output '%s' overlaps %s '%s'",
-					s->tensor.item[t]->name, u < s->inputs ? "input" : "output",
-					s->tensor.item[u]->name);
+					f->tensor[t].name, u < f->inputs ? "input" : "output",
+					f->tensor[u].name);
 		}
 	}
 	return TKL_OK;
 }
 
 tkl_status api_check_operands(
-	const tkl_kernel *k, const tkl_launch_args *args, arena *a, api_operands *out)
+	const tkl_kernel *k, const tkl_launch_args *args, void *scratch, api_operands *out)
 {
-	const sema_spec *s = k->spec;
-	check c = {.kernel = k, .spec = s, .args = args, .arena = a, .out = out};
+	const rt_interface *f = &k->interface;
+	check c = {.kernel = k, .face = f, .args = args, .out = out};
 	tkl_status status = TKL_OK;
 
 	out->device = k->device;
-	out->data = ARENA_ARRAY(a, void *, s->tensor.count);
-	out->dtype = ARENA_ARRAY(a, sema_dtype, s->tensor.count);
-	out->stride = ARENA_ARRAY(a, const int64_t *, s->tensor.count);
-	out->length = ARENA_ARRAY(a, int64_t, s->length.count);
-	c.source = ARENA_ARRAY(a, const char *, s->length.count);
-	c.empty = ARENA_ARRAY(a, bool, s->tensor.count);
-	for (int t = 0; t < s->tensor.count && !status; t++)
+	c.source = scratch;
+	c.empty = (bool *)(c.source + f->lengths);
+	memset(scratch, 0, api_scratch_bytes(f));
+	for (int t = 0; t < f->tensors && !status; t++)
 		status = check_tensor(&c, t);
 	if (!status)
 		status = check_given_lengths(&c);

@@ -1,7 +1,7 @@
-/* error: the thread's last message, our own bugs turned into a status, structs that may grow.
+/* error: the thread's last message, status texts, structs that may grow.
  * The library has no other state that a call leaves behind. */
-#include "api/api.h"
-#include <setjmp.h>
+#include "runtime/api/api.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +98,8 @@ const char *tkl_status_string(tkl_status status)
 		return "load refused during stream capture";
 	case TKL_ERROR_DRIVER:
 		return "CUDA driver error";
+	case TKL_ERROR_BUNDLE:
+		return "unusable bundle";
 	}
 	return "unknown status";
 }
@@ -105,45 +107,6 @@ const char *tkl_status_string(tkl_status status)
 void tkl_free(void *memory)
 {
 	free(memory);
-}
-
-/* --- our bugs --- */
-
-/* Where ice() returns to. Guards nest when a progress callback calls the library. */
-typedef struct guard {
-	jmp_buf back;
-	struct guard *outer;
-} guard;
-
-static _Thread_local guard *innermost;
-
-static void leave_by_jump(void *user, const char *message)
-{
-	guard *g = user;
-
-	api_fail(TKL_ERROR_INTERNAL, "%s", message);
-	longjmp(g->back, 1);
-}
-
-static void install(guard *g)
-{
-	innermost = g;
-	ice_set_handler(g ? leave_by_jump : NULL, g);
-}
-
-tkl_status api_guard(tkl_status (*fn)(void *user), void *user)
-{
-	guard g = {.outer = innermost};
-	tkl_status status;
-
-	if (setjmp(g.back)) {
-		install(g.outer);
-		return TKL_ERROR_INTERNAL;
-	}
-	install(&g);
-	status = fn(user);
-	install(g.outer);
-	return status;
 }
 
 /* --- versioned structs --- */

@@ -5,11 +5,11 @@
  * z_k <= most_k. With the coefficients sorted, each z_k has only a few values that the smaller
  * terms can still correct, one in nested layouts, so the search is short. Irregular layouts may run
  * into WORK_LIMIT and count as overlapping. */
-#include "api/api.h"
+#include "runtime/api/api.h"
 #include <string.h>
 
 #define WORK_LIMIT 200000
-#define TERMS (2 * SEMA_MAX_RANK)
+#define TERMS (2 * RT_INTERFACE_RANK)
 
 typedef struct {
 	int64_t c, most; /* c > 0 */

@@ -1,0 +1,270 @@
+/* program: which image of a kernel takes a launch.
+ * in:  images for several targets, perhaps two for one: by TMA, and for every layout
+ * out: the best one for the device, then for the tensors; what is missing is made on demand
+ * relies on: images that are not changed after the first launch. */
+#include "runtime/program.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rt_program {
+	rt_gpu *gpu;
+	char *name;
+	int images;
+	rt_image *image[RT_PROGRAM_IMAGES];
+	rt_program_make *make;
+	void *user;
+	_Atomic(rt_image *) made; /* on demand */
+};
+
+rt_program *rt_program_create(rt_gpu *gpu, const char *name)
+{
+	rt_program *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return NULL;
+	p->gpu = gpu;
+	p->name = strdup(name);
+	if (p->name)
+		return p;
+	free(p);
+	return NULL;
+}
+
+void rt_program_destroy(rt_program *p)
+{
+	if (!p)
+		return;
+	for (int i = 0; i < p->images; i++)
+		rt_image_destroy(p->image[i]);
+	rt_image_destroy(atomic_load(&p->made));
+	free(p->name);
+	free(p);
+}
+
+bool rt_program_add(rt_program *p, const rt_image_source *source)
+{
+	if (p->images == RT_PROGRAM_IMAGES) {
+		if (source->release)
+			source->release(source->owner);
+		return false;
+	}
+	p->image[p->images] = rt_image_create(p->gpu, source);
+	if (!p->image[p->images])
+		return false;
+	p->images++;
+	return true;
+}
+
+void rt_program_on_demand(rt_program *p, rt_program_make *make, void *user)
+{
+	p->make = make;
+	p->user = user;
+}
+
+rt_image *rt_program_first(const rt_program *p)
+{
+	return p->image[0];
+}
+
+const void *rt_program_code(const rt_program *p, size_t *size)
+{
+	return rt_image_code(p->image[0], size);
+}
+
+/* --- by device --- */
+
+static bool has_maps(const rt_image *i)
+{
+	return rt_image_signature(i)->maps > 0;
+}
+
+/* The best image that runs on the capability; NULL: none does. */
+static rt_image *best_image(const rt_program *p, int capability, bool maps)
+{
+	rt_image *best = NULL;
+	int rank = -1;
+
+	for (int i = 0; i < p->images; i++) {
+		rt_image *x = p->image[i];
+		const char *target = rt_image_signature(x)->target;
+		int r = rt_target_rank(target, rt_image_is_cubin(x));
+
+		if (r > rank && (maps || !has_maps(x)) &&
+			rt_target_runs(target, rt_image_is_cubin(x), capability)) {
+			best = x;
+			rank = r;
+		}
+	}
+	return best;
+}
+
+/* "sm_80, sm_90a" */
+static void list_targets(const rt_program *p, char *out, size_t size)
+{
+	size_t n = 0;
+
+	*out = 0;
+	for (int i = 0; i < p->images && n < size; i++) {
+		const char *target = rt_image_signature(p->image[i])->target;
+		bool known = false;
+
+		for (int j = 0; j < i; j++)
+			known |= !strcmp(rt_image_signature(p->image[j])->target, target);
+		if (!known)
+			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "", target);
+	}
+}
+
+static rt_status no_code(rt_program *p, rt_cuda *cuda, int device, rt_error *err)
+{
+	char targets[256];
+	rt_device_info info;
+	rt_status status = rt_cuda_device(cuda, device, &info, err);
+
+	if (status)
+		return status;
+	list_targets(p, targets, sizeof targets);
+	return rt_error_set(err, RT_NO_CODE, NULL,
+		"the kernel was compiled for %s; GPU %d (%s) has compute capability %d.%d", targets,
+		device, info.name, info.major, info.minor);
+}
+
+/* The device that a launch names, and its best image. */
+static rt_status find_image(rt_program *p, int device, bool maps, rt_image **image, rt_error *err)
+{
+	rt_cuda *cuda;
+	int capability;
+	rt_status status = rt_gpu_driver(p->gpu, &cuda, err);
+
+	*image = NULL;
+	if (!status && device == RT_CURRENT)
+		status = rt_cuda_current(cuda, &device, err);
+	if (!status)
+		status = rt_cuda_capability(cuda, device, &capability, err);
+	if (status)
+		return status;
+	*image = best_image(p, capability, maps);
+	return *image || !maps ? RT_OK : no_code(p, cuda, device, err);
+}
+
+/* --- by tensors --- */
+
+static rt_status make_image(rt_program *p, rt_image **image, rt_error *err)
+{
+	rt_kernel_signature signature;
+	rt_image_source source = {.signature = &signature};
+	rt_image *other = NULL;
+	rt_status status;
+
+	*image = atomic_load_explicit(&p->made, memory_order_acquire);
+	if (*image)
+		return RT_OK;
+	status = p->make(p->user, &source, err);
+	if (status)
+		return status;
+	*image = rt_image_create(p->gpu, &source);
+	if (!*image)
+		return rt_error_set(err, RT_NO_MEMORY, NULL, "out of memory");
+	if (!atomic_compare_exchange_strong(&p->made, &other, *image)) {
+		rt_image_destroy(*image); /* another thread was quicker */
+		*image = other;
+	}
+	return RT_OK;
+}
+
+/* An image that takes every tensor; NULL: there is none. */
+static rt_status find_fallback(rt_program *p, int device, rt_image **image, rt_error *err)
+{
+	rt_status status = find_image(p, device, false, image, err);
+
+	if (status || *image || !p->make)
+		return status;
+	return make_image(p, image, err);
+}
+
+/* Making one takes long and calls the driver's compiler: not while the stream is captured. */
+static rt_status may_make(rt_program *p, int device, cu_stream stream, rt_error *err)
+{
+	rt_cuda *cuda;
+	bool capturing;
+	rt_status status;
+
+	if (!p->make || atomic_load(&p->made))
+		return RT_OK;
+	status = rt_gpu_driver(p->gpu, &cuda, err);
+	if (!status)
+		status = rt_stream_capturing(cuda, device, stream, &capturing, err);
+	if (status || !capturing)
+		return status;
+	return rt_error_set(err, RT_CAPTURE, NULL,
+		"kernel '%s' for tensors that are not aligned to 16 bytes is not compiled, and its "
+		"stream is being captured: prepare it before the capture",
+		p->name);
+}
+
+rt_status rt_program_prepare(rt_program *p, int device, rt_error *err)
+{
+	rt_image *image;
+	rt_status status = find_image(p, device, true, &image, err);
+
+	if (!status)
+		status = rt_image_prepare(image, device, err);
+	if (status || !has_maps(image))
+		return status;
+	status = find_fallback(p, device, &image, err);
+	if (!status && image)
+		status = rt_image_prepare(image, device, err);
+	return status;
+}
+
+/* Another image for tensors that this one cannot take. */
+static rt_status select_fallback(rt_program *p, const rt_kernel_args *args, int device,
+	cu_stream stream, rt_kernel_packed *packed, rt_image **image, rt_error *err)
+{
+	rt_status status = may_make(p, device, stream, err);
+
+	if (!status)
+		status = find_fallback(p, device, image, err);
+	if (status)
+		return status;
+	if (!*image)
+		return rt_error_set(err, RT_LAYOUT, NULL,
+			"an address or stride is no multiple of 16 bytes, and there is no kernel "
+			"for such tensors");
+	return rt_kernel_pack(rt_image_signature(*image), args, packed, err);
+}
+
+rt_status rt_program_select(rt_program *p, const rt_kernel_args *args, int device, cu_stream stream,
+	rt_kernel_packed *packed, rt_image **image, rt_error *err)
+{
+	rt_status status = RT_OK;
+	rt_cuda *cuda;
+
+	*image = p->image[0];
+	if (p->images > 1)
+		status = find_image(p, device, true, image, err);
+	if (!status)
+		status = rt_kernel_pack(rt_image_signature(*image), args, packed, err);
+	if (status || !has_maps(*image) || packed->grid[0] == 0 || packed->grid[1] == 0)
+		return status;
+	status = rt_gpu_driver(p->gpu, &cuda, err);
+	if (status || rt_kernel_encode(cuda, rt_image_signature(*image), args, packed))
+		return status;
+	return select_fallback(p, args, device, stream, packed, image, err);
+}
+
+rt_status rt_program_launch(
+	rt_program *p, const rt_kernel_args *args, int device, cu_stream stream, rt_error *err)
+{
+	rt_kernel_packed packed;
+	rt_image *image;
+	rt_status status = rt_program_select(p, args, device, stream, &packed, &image, err);
+
+	if (!status && packed.grid[0] && packed.grid[1])
+		status = rt_image_start(image, &packed, device, stream, err);
+	/* the driver only says that there is no code: name the targets */
+	if (status == RT_NO_CODE && p->images == 1)
+		find_image(p, device, true, &image, err);
+	return status;
+}
