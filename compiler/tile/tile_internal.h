@@ -111,6 +111,15 @@ bool tile_check_plain(
 /* The part of tile_check_stmt for mbarriers, TMA and WGMMA. */
 bool tile_check_async(tile_walk *w, const tile_stmt *s, text *why);
 
+/* --- verify.c --- */
+
+/* Register tiles that the statement itself reads, as digits of operands; whether its first operand
+ * is a tile that it writes. */
+const char *tile_stmt_reads(const tile_stmt *s);
+bool tile_stmt_writes(tile_opcode op);
+/* Appends "in 'statement': ", nothing for NULL. */
+void tile_verify_where(const tile_program *p, const tile_stmt *s, text *why);
+
 /* --- range.c --- */
 
 /* What is known of an integer: low <= x <= high (INT64_MIN, INT64_MAX: nothing), and
@@ -131,3 +140,8 @@ tile_ranges tile_ranges_find(const tile_program *p, arena *scratch);
 tile_range tile_range_of(tile_ranges *r, const tile_expr *x);
 /* Whether x is certainly a multiple of n. */
 bool tile_range_divisible(tile_range x, int64_t n);
+
+/* --- flight.c --- */
+
+/* Registers of products that are still in flight are not touched; products stand behind a fence. */
+bool tile_verify_flight(const tile_program *p, tile_ranges *ranges, arena *scratch, text *why);

@@ -1,9 +1,10 @@
 /* verify.c: what a whole program must satisfy, after every pass.
  * in:  a program
  * out: true, or the first wrong statement and why
- * Three walks over the statements, each relying on the one before: names are defined before they
+ * Four walks over the statements, each relying on the one before: names are defined before they
  * are used and every statement is right by itself (check.c); slices and regions lie inside and
- * aligned, register-tile leaves have peers; warp- and block-wide operations are in uniform flow. */
+ * aligned, register-tile leaves have peers; warp- and block-wide operations are in uniform flow;
+ * registers in flight are not touched (flight.c). */
 #include "tile/tile_internal.h"
 #include <string.h>
 
@@ -27,18 +28,23 @@ typedef struct {
 static bool wrong(verifier *v, const tile_stmt *s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+void tile_verify_where(const tile_program *p, const tile_stmt *s, text *why)
+{
+	if (!s)
+		return;
+	text_put(why, "in '");
+	tile_print_stmt(p, s, why);
+	text_put(why, "'");
+	if (s->line)
+		text_printf(why, " (spec:%d)", s->line);
+	text_put(why, ": ");
+}
+
 static bool wrong(verifier *v, const tile_stmt *s, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (s) {
-		text_put(v->why, "in '");
-		tile_print_stmt(v->p, s, v->why);
-		text_put(v->why, "'");
-		if (s->line)
-			text_printf(v->why, " (spec:%d)", s->line);
-		text_put(v->why, ": ");
-	}
+	tile_verify_where(v->p, s, v->why);
 	va_start(ap, fmt);
 	text_vprintf(v->why, fmt, ap);
 	va_end(ap);
@@ -78,8 +84,7 @@ static bool check_uses(verifier *v, const tile_stmt *s, const tile_expr *x)
 	return true;
 }
 
-/* Register tiles that the statement itself reads, as digits of operands. */
-static const char *reads(const tile_stmt *s)
+const char *tile_stmt_reads(const tile_stmt *s)
 {
 	switch (s->op) {
 	case TILE_REDUCE:
@@ -101,7 +106,7 @@ static const char *reads(const tile_stmt *s)
 	}
 }
 
-static bool writes(tile_opcode op)
+bool tile_stmt_writes(tile_opcode op)
 {
 	return op == TILE_MAP || op == TILE_LDSM || op == TILE_LDSMT || op == TILE_LDS ||
 	       op == TILE_LDST || tile_is_wgmma(op);
@@ -112,7 +117,7 @@ static bool check_names(verifier *v, const tile_stmt *s)
 	tile_walk_begin(&v->walk);
 	if (!each_value(v, s, check_uses))
 		return false;
-	for (const char *r = reads(s); *r; r++) {
+	for (const char *r = tile_stmt_reads(s); *r; r++) {
 		const tile_frag *f = s->arg[*r - '0'].slice.frag;
 
 		if (!v->written[f->id])
@@ -167,7 +172,7 @@ static bool define_stmt(verifier *v, const tile_stmt *s)
 	}
 	if (s->op == TILE_BREAK && (!v->loop || v->loop->op != TILE_FOR))
 		return wrong(v, s, "the innermost loop here is no 'for'");
-	if (writes(s->op))
+	if (tile_stmt_writes(s->op))
 		v->written[s->arg[0].slice.frag->id] = true;
 	if (signature[0] == 'd') {
 		v->in_scope[s->arg[0].var->id] = true;
@@ -226,19 +231,55 @@ static bool may_lie(verifier *v, const tile_expr *first, int n, int size)
 	return (r.low >= 0 || r.low == INT64_MIN) && (r.high <= size - n || r.high == INT64_MAX);
 }
 
+/* What the place of a region must be a multiple of. */
+static void region_steps(const tile_stmt *s, const tile_region *r, int *rows, int *cols)
+{
+	*rows = *cols = 1;
+	switch (s->op) {
+	case TILE_COPY:
+	case TILE_LDSM:
+	case TILE_LDSMT:
+	case TILE_STSM:
+		*cols = 16 / tile_type_bytes(r->buffer->type);
+		return;
+	case TILE_TMALOAD:
+		*rows = 8;
+		*cols = TILE_PANEL;
+		return;
+	case TILE_WGMMA:
+	case TILE_WGMMAS:
+		*rows = 8;
+		*cols = 16;
+		return;
+	case TILE_WGMMAT:
+	case TILE_WGMMAST:
+		*rows = 8;
+		*cols = r == &s->arg[3].region ? TILE_PANEL : 16;
+		return;
+	default:
+		return;
+	}
+}
+
 static bool place_region(verifier *v, const tile_stmt *s, const tile_region *r)
 {
 	const tile_buffer *b = r->buffer;
-	tile_range col = tile_range_of(&v->ranges, r->col);
-	bool chunks = s->op == TILE_COPY || s->op == TILE_LDSM || s->op == TILE_LDSMT;
+	tile_range row = tile_range_of(&v->ranges, r->row), col = tile_range_of(&v->ranges, r->col);
+	int rows, cols;
 
 	if (!may_lie(v, r->slot, 1, b->slots))
 		return wrong(v, s, "the slot is outside '%s'", b->name);
 	if (!may_lie(v, r->row, r->rows, b->rows) || !may_lie(v, r->col, r->cols, b->cols))
 		return wrong(v, s, "the region is not inside '%s'", b->name);
-	if (chunks && !tile_range_divisible(col, 16 / tile_type_bytes(b->type)))
-		return wrong(v, s, "the region's first column is not a multiple of %d (16 bytes)",
-			16 / tile_type_bytes(b->type));
+	region_steps(s, r, &rows, &cols);
+	if (!tile_range_divisible(row, rows))
+		return wrong(v, s, "the region's first row is not a multiple of %d", rows);
+	if (!tile_range_divisible(col, cols))
+		return wrong(v, s, "the region's first column is not a multiple of %d", cols);
+	if (s->op == TILE_TMALOAD && r->cols < TILE_PANEL &&
+		(col.step != 0 || col.phase != b->cols - r->cols))
+		return wrong(v, s, "a region of %d columns is not the last panel of '%s'", r->cols,
+			b->name);
 	return true;
 }
 
@@ -281,11 +322,16 @@ static bool place_stmt(verifier *v, const tile_stmt *s)
 			return false;
 		if (signature[i] == 's' && !place_region(v, s, &s->arg[i].region))
 			return false;
+		if (signature[i] == 'b' &&
+			!may_lie(v, s->arg[i].bar.index, 1, s->arg[i].bar.bar->slots))
+			return wrong(v, s, "the index is outside '%s'", s->arg[i].bar.bar->name);
 		if (signature[i] == 'f' && !domain)
 			domain = &s->arg[i].slice;
 	}
 	if (s->op == TILE_FOR && tile_range_of(&v->ranges, s->arg[3].value).low < 1)
 		return wrong(v, s, "the step is not known to be positive");
+	if ((s->op == TILE_NSYNC || s->op == TILE_NARRIVE) && !may_lie(v, s->arg[0].value, 1, 16))
+		return wrong(v, s, "barriers have the numbers 0 .. 15");
 	tile_walk_begin(&v->walk);
 	for (int i = 0; domain && signature[i]; i++)
 		if (signature[i] == 'e' && !check_peers(v, s, domain, s->arg[i].value))
@@ -422,25 +468,41 @@ static agreement required(tile_opcode op)
 	return VARYING;
 }
 
+static const char *together(agreement a)
+{
+	return a == SAME_IN_BLOCK ? "block" : a == SAME_IN_WARPGROUP ? "warpgroup" : "warp";
+}
+
+/* Operations for which one lane, or nobody in particular, evaluates a value. */
+static bool shares_values(tile_opcode op)
+{
+	return op == TILE_FILL || op == TILE_COPY || op == TILE_BEXPECT || op == TILE_BWAIT ||
+	       op == TILE_NSYNC || op == TILE_NARRIVE;
+}
+
 static bool agree_values(verifier *v, const tile_stmt *s)
 {
 	const char *signature = tile_op_info[s->op].signature;
 	agreement need = s->op == TILE_STORES ? SAME_IN_WARP : required(s->op);
-	const char *who = need == SAME_IN_BLOCK ? "block" : "warp";
 
 	if (s->op == TILE_BREAK && level_of(v, s->arg[0].value) > need)
 		return wrong(v, s, "not all threads of the block leave together");
 	for (int i = 0; signature[i]; i++) {
-		const tile_region *r = &s->arg[i].region;
+		tile_expr *value[TILE_OPERAND_VALUES];
+		int n = tile_operand_values(signature[i], &s->arg[i], value);
+		bool place = signature[i] == 's' || signature[i] == 'b' || signature[i] == 'm';
 
-		if (signature[i] == 's' &&
-			worse(level_of(v, r->slot),
-				worse(level_of(v, r->row), level_of(v, r->col))) > need)
-			return wrong(
-				v, s, "the region is not the same in all threads of the %s", who);
-		if (signature[i] == 'e' && (s->op == TILE_FILL || s->op == TILE_COPY) &&
-			level_of(v, s->arg[i].value) > need)
+		if (!place && !(signature[i] == 'e' && shares_values(s->op)))
+			continue;
+		for (int k = 0; k < n; k++) {
+			if (level_of(v, value[k]) <= need)
+				continue;
+			if (signature[i] == 's')
+				return wrong(v, s,
+					"the region is not the same in all threads of the %s",
+					together(need));
 			return wrong(v, s, "the value depends on which thread computes it");
+		}
 	}
 	return true;
 }
@@ -453,7 +515,7 @@ static bool agree_block(verifier *v, const tile_block *b, agreement flow)
 
 		if (flow > required(s->op))
 			return wrong(v, s, "not all threads of the %s come here together",
-				required(s->op) == SAME_IN_BLOCK ? "block" : "warp");
+				together(required(s->op)));
 		if (!agree_values(v, s) || !agree_block(v, &s->body, inner) ||
 			!agree_block(v, &s->other, inner))
 			return false;
@@ -475,36 +537,69 @@ static bool check_agreement(verifier *v)
 
 /* --- declarations --- */
 
-static bool overlap(const tile_buffer *a, const tile_buffer *b)
-{
-	bool together = a->shares == b || b->shares == a || (a->shares && a->shares == b->shares);
+/* Something in shared memory. What has the same memory may overlap. */
+typedef struct {
+	const char *name;
+	int64_t begin, bytes;
+	int align;
+	const void *memory;
+} placed;
 
-	return !together && a->offset < b->offset + tile_slot_bytes(b) * b->slots &&
-	       b->offset < a->offset + tile_slot_bytes(a) * a->slots;
+static placed place_of(const tile_program *p, int i)
+{
+	const tile_mbar *m;
+
+	if (i < p->buffer.count) {
+		const tile_buffer *b = p->buffer.item[i];
+
+		return (placed){b->name, b->offset, tile_slot_bytes(b) * b->slots,
+			b->swizzle ? 1024 : 16, b->shares ? b->shares : b};
+	}
+	m = p->bar.item[i - p->buffer.count];
+	return (placed){m->name, m->offset, tile_bar_bytes(m), tile_bar_size(m), m};
 }
 
-/* Offsets are given to all buffers or to none. */
+/* Offsets are given to all or to none. */
 static bool check_places(verifier *v)
 {
 	const tile_program *p = v->p;
 
-	for (int i = 0; i < p->buffer.count; i++) {
-		const tile_buffer *b = p->buffer.item[i];
-		int64_t end = b->offset + tile_slot_bytes(b) * b->slots;
+	for (int i = 0; i < p->buffer.count + p->bar.count; i++) {
+		placed a = place_of(p, i);
 
-		if ((b->offset < 0) != (p->buffer.item[0]->offset < 0))
-			return wrong(v, NULL, "'%s': some buffers have a place, some have none",
-				b->name);
-		if (b->offset < 0)
+		if ((a.begin < 0) != (place_of(p, 0).begin < 0))
+			return wrong(
+				v, NULL, "'%s': some buffers have a place, some have none", a.name);
+		if (a.begin < 0)
 			continue;
-		if (b->offset % (b->swizzle ? 1024 : 16) || end > p->shared_bytes)
+		if (a.begin % a.align || a.begin + a.bytes > p->shared_bytes)
 			return wrong(v, NULL, "'%s': bytes %lld .. %lld are unaligned or past %lld",
-				b->name, (long long)b->offset, (long long)end,
+				a.name, (long long)a.begin, (long long)(a.begin + a.bytes),
 				(long long)p->shared_bytes);
-		for (int j = 0; j < i; j++)
-			if (overlap(b, p->buffer.item[j]))
-				return wrong(v, NULL, "'%s' overlaps '%s'", b->name,
-					p->buffer.item[j]->name);
+		for (int j = 0; j < i; j++) {
+			placed b = place_of(p, j);
+
+			if (a.memory != b.memory && a.begin < b.begin + b.bytes &&
+				b.begin < a.begin + a.bytes)
+				return wrong(v, NULL, "'%s' overlaps '%s'", a.name, b.name);
+		}
+	}
+	return true;
+}
+
+/* Maps are the last arguments. */
+static bool check_arguments(verifier *v)
+{
+	const tile_program *p = v->p;
+	bool maps = false;
+
+	for (int i = 0; i < p->arg.count; i++) {
+		if (!tile_check_arg(p->arg.item[i], v->why))
+			return false;
+		if (maps && p->arg.item[i]->kind != ARG_MAP)
+			return wrong(v, NULL, "'%s' stands behind a tensor map: maps come last",
+				p->arg.item[i]->name);
+		maps = p->arg.item[i]->kind == ARG_MAP;
 	}
 	return true;
 }
@@ -517,14 +612,16 @@ static bool check_declarations(verifier *v)
 		return wrong(v, NULL, "a block of %d warps; 1 to 32 are possible", p->warps);
 	if (p->flow)
 		return wrong(v, p->flow ? p->newest : NULL, "a body is not closed");
-	for (int i = 0; i < p->arg.count; i++)
-		if (!tile_check_arg(p->arg.item[i], v->why))
-			return false;
+	if (!check_arguments(v))
+		return false;
 	for (int i = 0; i < p->frag.count; i++)
 		if (!tile_check_frag(p, p->frag.item[i], v->why))
 			return false;
 	for (int i = 0; i < p->buffer.count; i++)
 		if (!tile_check_buffer(p->buffer.item[i], v->why))
+			return false;
+	for (int i = 0; i < p->bar.count; i++)
+		if (!tile_check_bar(p->bar.item[i], v->why))
 			return false;
 	return check_places(v);
 }
@@ -546,7 +643,8 @@ bool tile_verify(const tile_program *p, text *why)
 	ok = check_declarations(&v) && define_block(&v, &p->body);
 	if (ok) {
 		v.ranges = tile_ranges_find(p, scratch);
-		ok = place_block(&v, &p->body) && check_agreement(&v);
+		ok = place_block(&v, &p->body) && check_agreement(&v) &&
+		     tile_verify_flight(p, &v.ranges, scratch, why);
 	}
 	arena_destroy(scratch);
 	return ok;

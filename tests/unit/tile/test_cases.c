@@ -43,6 +43,8 @@ static void test_cases_read_back(void **state)
 	round_trip("weights");
 	round_trip("flow");
 	round_trip("hopper");
+	round_trip("wgmma");
+	round_trip("wgmma_trans");
 }
 
 /* --- mistakes --- */
@@ -63,10 +65,6 @@ static void test_cases_read_back(void **state)
 	"bf16(0.0)\nmap h = f16(0.0)\nmap bb = bf16(0.0)\nmap m = 0.0\nmap i = 0\nmap long = "     \
 	"0.0\n"                                                                                    \
 	"map c = bf16(0.0)\nmap cf = 0.0\n"
-
-typedef struct {
-	const char *body, *message;
-} mistake;
 
 /* Texts that the parser refuses: syntax, names, types and shapes of one statement. */
 static const mistake parse_mistakes[] = {
@@ -172,8 +170,8 @@ static const mistake verify_mistakes[] = {
 	{SET "map t = tf32(f32(c))\n", "'c' has elements of 't'"},
 	{"copy keys[2] = q[0]\n", "the slot is outside 'keys'"},
 	{"copy keys[0, 32:+64, 0:+64] = q[0]\n", "the region is not inside 'keys'"},
-	{"copy keys[0, 0:+64, 4:+8] = q[0]\n", "first column is not a multiple of 8 (16 bytes)"},
-	{"ldsm b = keys[0, 0:+64, n:+16]\n", "first column is not a multiple of 8 (16 bytes)"},
+	{"copy keys[0, 0:+64, 4:+8] = q[0]\n", "first column is not a multiple of 8"},
+	{"ldsm b = keys[0, 0:+64, n:+16]\n", "first column is not a multiple of 8"},
 	{"for v in 0 .. 4 {\nldsm.trans b = keys[0, v * 17:+16, 0:+64]\n}\n",
 		"the region is not inside 'keys'"},
 	{"if lane < 4 {\nbarrier\n}\n", "not all threads of the block come here together"},
@@ -219,68 +217,25 @@ static const char *const fine[] = {
 	SET "map s = f32(c) * cf * m + f32(a)\nmap a = bf16(s) * c\n",
 };
 
-static tile_program *parse_body(arena *a, const char *body, diags **d)
-{
-	char *all = arena_printf(a, "%s%s}\n", HEAD, body);
-
-	return case_parse(a, all, strlen(all), d);
-}
-
 static void test_parser_names_the_mistake(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof parse_mistakes / sizeof *parse_mistakes; i++) {
-		const mistake *m = &parse_mistakes[i];
-		arena *a = arena_create();
-		diags *d;
-		tile_program *p = parse_body(a, m->body, &d);
-		const char *messages = case_messages(a, d);
-
-		if (p || !strstr(messages, m->message))
-			fail_msg("%s expected: %s\ngot: %s", m->body, m->message, messages);
-		if (d->errors != 1)
-			fail_msg("%s gives %d messages: %s", m->body, d->errors, messages);
-		assert_non_null(strchr(messages, '^'));
-		arena_destroy(a);
-	}
+	for (size_t i = 0; i < sizeof parse_mistakes / sizeof *parse_mistakes; i++)
+		case_parser_refuses(HEAD, &parse_mistakes[i]);
 }
 
 static void test_verifier_names_the_mistake(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof verify_mistakes / sizeof *verify_mistakes; i++) {
-		const mistake *m = &verify_mistakes[i];
-		arena *a = arena_create();
-		diags *d;
-		tile_program *p = parse_body(a, m->body, &d);
-		const char *why;
-
-		if (!p)
-			fail_msg("%s %s", m->body, case_messages(a, d));
-		why = case_verify(a, p);
-		if (!why || !strstr(why, m->message))
-			fail_msg("%s expected: %s\ngot: %s", m->body, m->message,
-				why ? why : "(it verifies)");
-		arena_destroy(a);
-	}
+	for (size_t i = 0; i < sizeof verify_mistakes / sizeof *verify_mistakes; i++)
+		case_verifier_refuses(HEAD, &verify_mistakes[i]);
 }
 
 static void test_verifier_accepts(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
-		arena *a = arena_create();
-		diags *d;
-		tile_program *p = parse_body(a, fine[i], &d);
-		const char *why;
-
-		if (!p)
-			fail_msg("%s %s", fine[i], case_messages(a, d));
-		why = case_verify(a, p);
-		if (why)
-			fail_msg("%s %s", fine[i], why);
-		arena_destroy(a);
-	}
+	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+		case_verifies(HEAD, fine[i]);
 }
 
 /* Declarations are checked where they stand. */
@@ -331,7 +286,7 @@ static void test_one_message_a_mistake(void **state)
 	const char *messages;
 
 	(void)state;
-	assert_null(parse_body(a,
+	assert_null(case_body(a, HEAD,
 		"let v = 1 +\nlet w = v * 2\nfor k in 0 ... 4 {\nset w = k\n}\nmap s = oops\n",
 		&d));
 	messages = case_messages(a, d);
