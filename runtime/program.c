@@ -62,11 +62,6 @@ void rt_program_on_demand(rt_program *p, rt_program_make *make, void *user)
 	p->user = user;
 }
 
-rt_image *rt_program_first(const rt_program *p)
-{
-	return p->image[0];
-}
-
 const void *rt_program_code(const rt_program *p, size_t *size)
 {
 	return rt_image_code(p->image[0], size);
@@ -146,6 +141,11 @@ static rt_status find_image(rt_program *p, int device, bool maps, rt_image **ima
 		return status;
 	*image = best_image(p, capability, maps);
 	return *image || !maps ? RT_OK : no_code(p, cuda, device, err);
+}
+
+rt_status rt_program_best(rt_program *p, int device, rt_image **image, rt_error *err)
+{
+	return find_image(p, device, true, image, err);
 }
 
 /* --- by tensors --- */

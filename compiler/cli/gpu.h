@@ -48,7 +48,7 @@ struct gpu_engine {
 	device_system *system;
 	device_kernel *kernel;
 	device_tuned tuned; /* choice.device NULL: nothing is remembered */
-	rt_image *image; /* that runs */
+	rt_image *image;    /* that runs */
 	device_times times;
 	const arch *arch; /* of the code */
 	rt_cuda *cuda;

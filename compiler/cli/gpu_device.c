@@ -93,8 +93,11 @@ static rt_status load(gpu_engine *g, rt_image *image, rt_error *err)
 
 static rt_status make_ready(gpu_engine *g, rt_error *err)
 {
-	rt_status status = load(g, rt_program_first(device_program(g->kernel)), err);
+	rt_image *image;
+	rt_status status = rt_program_best(device_program(g->kernel), g->device, &image, err);
 
+	if (!status)
+		status = load(g, image, err);
 	if (!status)
 		status = rt_stream_create(g->cuda, g->device, &g->stream, err);
 	if (!status)

@@ -31,17 +31,16 @@ static void open_trial(unit *u, sema_spec *s, engine *e, trial *t)
 	text name = {0};
 	rt_error err = {0};
 	device_times times;
-	rt_image *first = NULL;
+	rt_image *best;
 
 	gpu_choice_print(&t->choice, &name);
 	t->text = arena_strdup(u->arena, name.data);
 	text_free(&name);
 	r.choice = &t->choice;
 	t->kernel = device_compile(g->system, &r, u->arena, own, &times);
-	if (t->kernel)
-		first = rt_program_first(device_program(t->kernel));
-	if (!first || rt_image_prepare(first, g->device, &err) ||
-		rt_image_inspect(first, g->device, &t->figures, &err))
+	if (!t->kernel || rt_program_best(device_program(t->kernel), g->device, &best, &err) ||
+		rt_image_prepare(best, g->device, &err) ||
+		rt_image_inspect(best, g->device, &t->figures, &err))
 		t->failure = reason(u, own, &err);
 }
 
