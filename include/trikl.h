@@ -152,7 +152,8 @@ typedef struct tkl_compile_options {
 	const char *source_name;   /* in diagnostics; NULL: "<string>"                       */
 	const char *target;        /* "cpu": vectorised machine code for this machine;
 				    * "reference": float64 interpreter, for any spec, slow;
-				    * "cuda:N": the N-th GPU (CUDA's numbering);
+				    * "cuda:N": the N-th GPU (CUDA's numbering), with the plan
+				    * that `trikl tune` found there last, if it did;
 				    * "sm_80", "sm_90a", ...: GPUs that run this
 				    * architecture's code, none of which need be here;
 				    * NULL: "cpu"                                            */
