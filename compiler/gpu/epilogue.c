@@ -94,22 +94,25 @@ static X finish(gpu_cx *g, gpu_env *e, const model_output *o, X v)
 static void store_sum(gpu_cx *g, int i, tile_frag *inverse)
 {
 	const model_output *o = &g->m->output[i];
-	int from = g->plan->e_offset[i], extent = g->plan->e_extent[i],
-	    cols = (extent + 15) / 16 * 16;
-	X e = op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from)), v, pred, feature;
+	int extent = g->plan->e_extent[i];
+	X e, v, pred, feature;
+	gpu_part part;
 	gpu_env env;
 
+	if (!gpu_part_of(g, i, &part))
+		return;
 	result_env(g, &env);
-	feature = cols == extent ? e : op2(g, TX_MIN, e, i32(g, extent - 1));
+	e = op2(g, TX_ADD, tx_leaf(g->p, TX_COL), i32(g, part.first - part.col));
+	feature = part.cols == part.features ? e : op2(g, TX_MIN, e, i32(g, extent - 1));
 	if (o->e)
 		env.coord[o->e->id] = feature;
 	v = op2(g, TX_MUL, tx_frag(g->p, g->out), tx_frag(g->p, inverse));
 	v = finish(g, &env, o, v);
 	pred = row_stored(g);
-	if (cols != extent)
+	if (part.cols != part.features)
 		pred = op2(g, TX_AND, pred, op2(g, TX_LT, e, i32(g, extent)));
 	tile_store(g->p, o->tensor->at, g->tensor[o->tensor->id],
-		tile_columns(g->out, i32(g, from), cols),
+		tile_columns(g->out, i32(g, part.col), part.cols),
 		output_offset(g, &env, o->tensor, o->e ? feature : NULL), v, pred);
 }
 
@@ -141,6 +144,6 @@ void gpu_epilogue(gpu_cx *g)
 	for (int i = 0; i < g->m->outputs; i++)
 		if (g->m->output[i].kind == OUTPUT_SUM)
 			store_sum(g, i, inverse);
-		else
+		else if (g->pass == 0)
 			store_lse(g, i);
 }

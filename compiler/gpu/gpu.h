@@ -19,7 +19,8 @@
  *     for each outer tuple in the union of the rows' windows:  A = a(row, outer), c
  *       for each key tile:  S = A B;  s = f(S + c), -inf outside;  P = 2^(s - m);  W += P V
  *       O += Gv(outer) * W                           (order 1: W is O itself)
- *   O / l, R, residuals, stores; lse */
+ *   O / l, R, residuals, stores; lse
+ * Where O is wider than registers hold, all of that is done once for each part of its columns. */
 #pragma once
 #include "model/model.h"
 #include "tile/tile.h"
@@ -57,6 +58,9 @@ typedef struct {
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */
 	int e_offset[MODEL_MAX_OUTPUTS], e_extent[MODEL_MAX_OUTPUTS];
+	/* value features that fit registers at a time: the keys are walked over once for each; 0: all
+	 */
+	int e_pass;
 	int64_t shared_bytes;
 	int registers; /* estimated per thread */
 	model_streams streams;

@@ -48,7 +48,14 @@ typedef struct {
 	tile_frag *c, *score, *weight, *sum,
 		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */
+	int pass, columns;      /* over the keys, with that many value columns */
 } gpu_cx;
+
+/* What a pass computes of an output. */
+typedef struct {
+	int first, features; /* of the output's */
+	int col, cols;       /* of the pass's tiles, padded to 16 */
+} gpu_part;
 
 /* --- value.c --- */
 void gpu_env_init(gpu_cx *g, gpu_env *e);          /* with the block's coordinates */
@@ -72,8 +79,11 @@ void gpu_row_positions(gpu_cx *g);
 void gpu_row_heads(gpu_cx *g);
 void gpu_row_windows(gpu_cx *g);
 /* --- operand.c --- */
-void gpu_operands(gpu_cx *g);  /* declares buffers and register tiles */
-void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
+void gpu_operands(gpu_cx *g); /* declares buffers and register tiles */
+int gpu_passes(const gpu_plan *p);
+void gpu_pass_begin(gpu_cx *g, int pass); /* declares the sums of its columns, clears the padding */
+bool gpu_part_of(const gpu_cx *g, int output, gpu_part *part); /* false: nothing in this pass */
+void gpu_load_rows(gpu_cx *g);                                 /* row streams -> registers, once */
 void gpu_load_block(gpu_cx *g, X key0, X slot);
 void gpu_build_a(gpu_cx *g);               /* A and c at g->outer */
 void gpu_build_segments(gpu_cx *g);        /* the same from streams already in registers */
@@ -96,6 +106,7 @@ typedef struct {
 	const expr *x;
 	const sema_axis *key, *d;
 	X first, last;
+	int feature, features; /* the first of d's and how many; 0: all */
 } gpu_vectors;
 
 /* Into columns [col, col + extent of d) of all rows of `slot`, by copies where they are aligned. */

@@ -239,9 +239,12 @@ tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
 	gpu_operands(&g);
 	gpu_windows(&g);
 	gpu_load_rows(&g);
-	initialise(&g);
-	key_blocks(&g);
-	gpu_epilogue(&g);
+	for (int i = 0; i < gpu_passes(plan); i++) {
+		gpu_pass_begin(&g, i);
+		initialise(&g);
+		key_blocks(&g);
+		gpu_epilogue(&g);
+	}
 	tile_place_shared(g.p);
 	return diag_error_count(d) ? NULL : g.p;
 }

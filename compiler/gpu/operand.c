@@ -147,6 +147,52 @@ void gpu_declare_a(gpu_cx *g, int seg)
 	g->a[seg]->what = "A of this outer step";
 }
 
+/* --- parts of the values --- */
+
+int gpu_passes(const gpu_plan *p)
+{
+	return p->e_pass && p->e_total ? (p->e_total + p->e_pass - 1) / p->e_pass : 1;
+}
+
+static int pass_columns(const gpu_plan *p, int pass)
+{
+	int left = p->e_total - pass * p->e_pass;
+
+	return p->e_pass && left > p->e_pass ? p->e_pass : left;
+}
+
+bool gpu_part_of(const gpu_cx *g, int output, gpu_part *part)
+{
+	const gpu_plan *p = g->plan;
+	int from = g->pass * p->e_pass, to = from + pass_columns(p, g->pass);
+	int low = p->e_offset[output], high = low + pad16(p->e_extent[output]);
+	int a = low > from ? low : from, b = high < to ? high : to;
+
+	if (g->m->output[output].kind != OUTPUT_SUM || a >= b)
+		return false;
+	*part = (gpu_part){.first = a - low,
+		.features = p->e_extent[output] - (a - low),
+		.col = a - from,
+		.cols = b - a};
+	if (part->features > part->cols)
+		part->features = part->cols;
+	return true;
+}
+
+static void declare_sums(gpu_cx *g)
+{
+	loc at = g->s->at;
+	int rows = g->plan->rows;
+
+	g->out = tile_register(g->p, at, "acc", LAYOUT_ACC, TILE_F32, rows, g->columns);
+	g->out->what = "output sums";
+	g->sum = g->out;
+	if (!g->m->outers)
+		return;
+	g->sum = tile_register(g->p, at, "pv", LAYOUT_ACC, TILE_F32, rows, g->columns);
+	g->sum->what = "sum over inner keys of weight times value, for one outer step";
+}
+
 void gpu_operands(gpu_cx *g)
 {
 	const gpu_plan *pl = g->plan;
@@ -156,7 +202,7 @@ void gpu_operands(gpu_cx *g)
 	g->b->what = "inner keys, one row a key";
 	if (pl->e_total) {
 		g->v = tile_shared(g->p, at, "values", pl->value_operand, pl->slots, pl->resident,
-			pl->e_total);
+			pass_columns(pl, 0));
 		g->v->what = "inner values, one row a key";
 	}
 	gpu_stage_declare(g);
@@ -172,16 +218,6 @@ void gpu_operands(gpu_cx *g)
 		if (pl->value_operand != TILE_F32)
 			g->weight = tile_register(g->p, at, "w", LAYOUT_OPA, pl->value_operand,
 				pl->rows, pl->key_tile);
-		g->out =
-			tile_register(g->p, at, "acc", LAYOUT_ACC, TILE_F32, pl->rows, pl->e_total);
-		g->out->what = "output sums";
-		g->sum = g->out;
-		if (g->m->outers) {
-			g->sum = tile_register(
-				g->p, at, "pv", LAYOUT_ACC, TILE_F32, pl->rows, pl->e_total);
-			g->sum->what =
-				"sum over inner keys of weight times value, for one outer step";
-		}
 	}
 	g->m_max = tile_register(g->p, at, "m", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
 	g->l_sum = tile_register(g->p, at, "l", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
@@ -235,16 +271,21 @@ static X vector_env(gpu_cx *g, gpu_env *e, const gpu_vectors *v)
 	return tx_bool(g->p, true);
 }
 
+static int vector_extent(const gpu_vectors *v)
+{
+	return v->features ? v->features : v->d ? (int)v->d->extent : 1;
+}
+
 static void fill_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_vectors *v)
 {
-	int extent = v->d ? (int)v->d->extent : 1;
+	int extent = vector_extent(v);
 	loc at = v->x ? v->x->at : g->s->at;
 	X inside, value;
 	gpu_env e;
 
 	inside = vector_env(g, &e, v);
 	if (v->d)
-		e.coord[v->d->id] = tx_leaf(g->p, TX_COL);
+		e.coord[v->d->id] = add(g, tx_leaf(g->p, TX_COL), i32(g, v->feature));
 	value = tx_3(g->p, TX_SELECT, inside, v->x ? gpu_float(g, &e, v->x) : tx_f32(g->p, 1),
 		tx_f32(g->p, 0));
 	tile_fill(g->p, at, tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, extent),
@@ -261,8 +302,8 @@ static void copy_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu
 	for (int i = 0; i < t->rank; i++)
 		sub[i] = i + 1 < t->rank ? gpu_value(g, &e, v->x->load.sub[i]) : NULL;
 	tile_copy(g->p, v->x->at,
-		tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, (int)v->d->extent),
-		g->tensor[t->id], gpu_offset(g, t, sub), inside);
+		tile_part(buf, slot, i32(g, 0), i32(g, col), buf->rows, vector_extent(v)),
+		g->tensor[t->id], add(g, gpu_offset(g, t, sub), tx_i64(g->p, v->feature)), inside);
 }
 
 void gpu_load_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_vectors *v)
@@ -278,25 +319,26 @@ void gpu_load_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_ve
 	tile_end(g->p);
 }
 
-static void load_keys(
-	gpu_cx *g, tile_buffer *buf, X slot, X key0, const expr *x, const sema_axis *d, int col)
-{
-	gpu_load_vectors(g, buf, slot, col,
-		&(gpu_vectors){
-			.x = x, .key = g->m->inner, .d = d, .first = key0, .last = g->high[0]});
-}
-
 void gpu_load_block(gpu_cx *g, X key0, X slot)
 {
 	const row_form *m = g->m;
+	gpu_vectors v = {.key = m->inner, .first = key0, .last = g->high[0]};
+	gpu_part part;
 
-	for (int i = 0; i < m->segments; i++)
-		load_keys(g, g->b, slot, key0, m->segment[i].b, m->segment[i].d,
-			g->plan->d_offset[i]);
-	for (int i = 0; i < m->outputs; i++)
-		if (m->output[i].kind == OUTPUT_SUM)
-			load_keys(g, g->v, slot, key0, m->output[i].inner, m->output[i].e,
-				g->plan->e_offset[i]);
+	for (int i = 0; i < m->segments; i++) {
+		v.x = m->segment[i].b;
+		v.d = m->segment[i].d;
+		gpu_load_vectors(g, g->b, slot, g->plan->d_offset[i], &v);
+	}
+	for (int i = 0; i < m->outputs; i++) {
+		if (!gpu_part_of(g, i, &part))
+			continue;
+		v.x = m->output[i].inner;
+		v.d = m->output[i].e;
+		v.feature = part.first;
+		v.features = part.features;
+		gpu_load_vectors(g, g->v, slot, part.col, &v);
+	}
 	tile_commit(g->p, g->s->at);
 }
 
@@ -311,6 +353,30 @@ static void clear_padding(gpu_cx *g, tile_buffer *buf, int from, int to)
 			tx_cvt(g->p, buf->type, tx_f32(g->p, 0)));
 }
 
+static void clear_value_padding(gpu_cx *g)
+{
+	gpu_part part;
+
+	for (int i = 0; i < g->m->outputs; i++)
+		if (gpu_part_of(g, i, &part))
+			clear_padding(g, g->v, part.col + part.features, part.col + part.cols);
+}
+
+/* The keys of the pass before may still be read. */
+void gpu_pass_begin(gpu_cx *g, int pass)
+{
+	g->pass = pass;
+	g->columns = pass_columns(g->plan, pass);
+	for (int i = 0; i < MODEL_MAX_OUTPUTS; i++)
+		g->gv[i] = NULL;
+	if (g->columns)
+		declare_sums(g);
+	if (!pass)
+		return;
+	tile_barrier(g->p, g->s->at);
+	clear_value_padding(g);
+}
+
 static void clear_all_padding(gpu_cx *g)
 {
 	const gpu_plan *pl = g->plan;
@@ -320,10 +386,7 @@ static void clear_all_padding(gpu_cx *g)
 
 		clear_padding(g, g->b, end, (end + 15) / 16 * 16);
 	}
-	for (int i = 0; i < g->m->outputs; i++)
-		if (g->m->output[i].kind == OUTPUT_SUM)
-			clear_padding(g, g->v, pl->e_offset[i] + pl->e_extent[i],
-				pl->e_offset[i] + pad16(pl->e_extent[i]));
+	clear_value_padding(g);
 	for (int s = 0; s < pl->streams.count; s++) {
 		tile_buffer *buf = g->rows[s] ? g->rows[s] : g->stage[s];
 
@@ -583,14 +646,15 @@ void gpu_add_step(gpu_cx *g)
 {
 	for (int i = 0; i < g->m->outputs; i++) {
 		const model_output *o = &g->m->output[i];
-		int from = g->plan->e_offset[i], cols = pad16(g->plan->e_extent[i]);
-		X w = tx_frag(g->p, g->sum), acc = tx_frag(g->p, g->out), e;
+		X w = tx_frag(g->p, g->sum), acc = tx_frag(g->p, g->out), e, from;
+		gpu_part part;
 		gpu_env env;
 
-		if (o->kind != OUTPUT_SUM)
+		if (!gpu_part_of(g, i, &part))
 			continue;
 		outer_env(g, &env);
-		e = tx_2(g->p, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from));
+		from = i32(g, part.col);
+		e = add(g, tx_leaf(g->p, TX_COL), i32(g, part.first - part.col));
 		if (o->e)
 			env.coord[o->e->id] = feature_of(g, e, o->e->extent);
 		if (o->e)
@@ -599,9 +663,9 @@ void gpu_add_step(gpu_cx *g)
 			g->gv[i] = tile_columnv(
 				g->p, o->outer->at, "v_outer", TILE_F32, LAYOUT_ACC, g->out->cols);
 		if (o->outer)
-			tile_map(g->p, o->outer->at, tile_columns(g->gv[i], i32(g, from), cols),
+			tile_map(g->p, o->outer->at, tile_columns(g->gv[i], from, part.cols),
 				gpu_float(g, &env, o->outer));
-		tile_map(g->p, o->tensor->at, tile_columns(g->out, i32(g, from), cols),
+		tile_map(g->p, o->tensor->at, tile_columns(g->out, from, part.cols),
 			o->outer ? tx_3(g->p, TX_FMA, w, tx_frag(g->p, g->gv[i]), acc)
 				 : add(g, w, acc));
 	}

@@ -147,11 +147,11 @@ void gpu_score_product(gpu_cx *g, X slot, X tile)
 /* --- W += P V --- */
 
 /* Value columns of one load. */
-static int chunk_of(const gpu_plan *pl)
+static int chunk_of(const gpu_cx *g)
 {
-	int most = single(pl->value_operand) ? 32 : 64, c = most;
+	int c = single(g->plan->value_operand) ? 32 : 64;
 
-	while (pl->e_total % c)
+	while (g->columns % c)
 		c /= 2;
 	return c;
 }
@@ -180,12 +180,12 @@ void gpu_value_product(gpu_cx *g, X slot, X tile)
 	const gpu_plan *pl = g->plan;
 	loc at = g->s->at;
 	bool f32 = single(pl->value_operand);
-	int step = depth(pl->value_operand), chunk = chunk_of(pl);
+	int step = depth(pl->value_operand), chunk = chunk_of(g);
 	X key0 = mul(g, tile, i32(g, pl->key_tile)), kt, ec;
 	halves w = {0}, split_b = {0};
 	tile_frag *b;
 
-	if (!pl->e_total)
+	if (!g->columns)
 		return;
 	b = declare(g, "vb", LAYOUT_OPB, f32, pl->value_operand, step, chunk);
 	if (f32) {
@@ -199,7 +199,7 @@ void gpu_value_product(gpu_cx *g, X slot, X tile)
 	kt = tx_var(g->p, tile_unroll_begin(g->p, at, "kt", 0, pl->key_tile / step, 1));
 	if (f32)
 		split(g, &w, g->score, mul(g, kt, i32(g, step)), step);
-	ec = tx_var(g->p, tile_unroll_begin(g->p, at, "ec", 0, pl->e_total / chunk, 1));
+	ec = tx_var(g->p, tile_unroll_begin(g->p, at, "ec", 0, g->columns / chunk, 1));
 	value_product(g, slot, key0, kt, ec, b, &w, &split_b);
 	tile_end(g->p);
 	tile_end(g->p);
