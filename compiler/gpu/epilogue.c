@@ -99,7 +99,7 @@ static void store_sum(gpu_cx *g, int i, tile_frag *inverse)
 	gpu_part part;
 	gpu_env env;
 
-	if (!gpu_part_of(g, i, &part))
+	if (!gpu_output_part(g, i, &part))
 		return;
 	result_env(g, &env);
 	e = op2(g, TX_ADD, tx_leaf(g->p, TX_COL), i32(g, part.first - part.col));
@@ -144,6 +144,6 @@ void gpu_epilogue(gpu_cx *g)
 	for (int i = 0; i < g->m->outputs; i++)
 		if (g->m->output[i].kind == OUTPUT_SUM)
 			store_sum(g, i, inverse);
-		else if (g->pass == 0)
+		else if (g->part == 0)
 			store_lse(g, i);
 }

@@ -60,7 +60,7 @@ typedef struct {
 	int e_offset[MODEL_MAX_OUTPUTS], e_extent[MODEL_MAX_OUTPUTS];
 	/* value features that fit registers at a time: the keys are walked over once for each; 0: all
 	 */
-	int e_pass;
+	int e_part;
 	int64_t shared_bytes;
 	int registers; /* estimated per thread */
 	model_streams streams;

@@ -48,13 +48,13 @@ typedef struct {
 	tile_frag *c, *score, *weight, *sum,
 		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */
-	int pass, columns;      /* over the keys, with that many value columns */
+	int part, columns;      /* of the value columns, and how many it has */
 } gpu_cx;
 
-/* What a pass computes of an output. */
+/* What a part of the value columns holds of an output. */
 typedef struct {
 	int first, features; /* of the output's */
-	int col, cols;       /* of the pass's tiles, padded to 16 */
+	int col, cols;       /* of the tiles, padded to 16 */
 } gpu_part;
 
 /* --- value.c --- */
@@ -80,10 +80,10 @@ void gpu_row_heads(gpu_cx *g);
 void gpu_row_windows(gpu_cx *g);
 /* --- operand.c --- */
 void gpu_operands(gpu_cx *g); /* declares buffers and register tiles */
-int gpu_passes(const gpu_plan *p);
-void gpu_pass_begin(gpu_cx *g, int pass); /* declares the sums of its columns, clears the padding */
-bool gpu_part_of(const gpu_cx *g, int output, gpu_part *part); /* false: nothing in this pass */
-void gpu_load_rows(gpu_cx *g);                                 /* row streams -> registers, once */
+int gpu_parts(const gpu_plan *p);
+void gpu_part_begin(gpu_cx *g, int part); /* declares the sums of its columns, clears the padding */
+bool gpu_output_part(const gpu_cx *g, int output, gpu_part *part); /* false: nothing */
+void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
 void gpu_load_block(gpu_cx *g, X key0, X slot);
 void gpu_build_a(gpu_cx *g);               /* A and c at g->outer */
 void gpu_build_segments(gpu_cx *g);        /* the same from streams already in registers */

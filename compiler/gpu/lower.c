@@ -239,8 +239,8 @@ tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
 	gpu_operands(&g);
 	gpu_windows(&g);
 	gpu_load_rows(&g);
-	for (int i = 0; i < gpu_passes(plan); i++) {
-		gpu_pass_begin(&g, i);
+	for (int i = 0; i < gpu_parts(plan); i++) {
+		gpu_part_begin(&g, i);
 		initialise(&g);
 		key_blocks(&g);
 		gpu_epilogue(&g);

@@ -149,22 +149,22 @@ void gpu_declare_a(gpu_cx *g, int seg)
 
 /* --- parts of the values --- */
 
-int gpu_passes(const gpu_plan *p)
+int gpu_parts(const gpu_plan *p)
 {
-	return p->e_pass && p->e_total ? (p->e_total + p->e_pass - 1) / p->e_pass : 1;
+	return p->e_part && p->e_total ? (p->e_total + p->e_part - 1) / p->e_part : 1;
 }
 
-static int pass_columns(const gpu_plan *p, int pass)
+static int part_columns(const gpu_plan *p, int part)
 {
-	int left = p->e_total - pass * p->e_pass;
+	int left = p->e_total - part * p->e_part;
 
-	return p->e_pass && left > p->e_pass ? p->e_pass : left;
+	return p->e_part && left > p->e_part ? p->e_part : left;
 }
 
-bool gpu_part_of(const gpu_cx *g, int output, gpu_part *part)
+bool gpu_output_part(const gpu_cx *g, int output, gpu_part *part)
 {
 	const gpu_plan *p = g->plan;
-	int from = g->pass * p->e_pass, to = from + pass_columns(p, g->pass);
+	int from = g->part * p->e_part, to = from + part_columns(p, g->part);
 	int low = p->e_offset[output], high = low + pad16(p->e_extent[output]);
 	int a = low > from ? low : from, b = high < to ? high : to;
 
@@ -202,7 +202,7 @@ void gpu_operands(gpu_cx *g)
 	g->b->what = "inner keys, one row a key";
 	if (pl->e_total) {
 		g->v = tile_shared(g->p, at, "values", pl->value_operand, pl->slots, pl->resident,
-			pass_columns(pl, 0));
+			part_columns(pl, 0));
 		g->v->what = "inner values, one row a key";
 	}
 	gpu_stage_declare(g);
@@ -331,7 +331,7 @@ void gpu_load_block(gpu_cx *g, X key0, X slot)
 		gpu_load_vectors(g, g->b, slot, g->plan->d_offset[i], &v);
 	}
 	for (int i = 0; i < m->outputs; i++) {
-		if (!gpu_part_of(g, i, &part))
+		if (!gpu_output_part(g, i, &part))
 			continue;
 		v.x = m->output[i].inner;
 		v.d = m->output[i].e;
@@ -358,20 +358,20 @@ static void clear_value_padding(gpu_cx *g)
 	gpu_part part;
 
 	for (int i = 0; i < g->m->outputs; i++)
-		if (gpu_part_of(g, i, &part))
+		if (gpu_output_part(g, i, &part))
 			clear_padding(g, g->v, part.col + part.features, part.col + part.cols);
 }
 
-/* The keys of the pass before may still be read. */
-void gpu_pass_begin(gpu_cx *g, int pass)
+/* Values of the part before may still be read. */
+void gpu_part_begin(gpu_cx *g, int part)
 {
-	g->pass = pass;
-	g->columns = pass_columns(g->plan, pass);
+	g->part = part;
+	g->columns = part_columns(g->plan, part);
 	for (int i = 0; i < MODEL_MAX_OUTPUTS; i++)
 		g->gv[i] = NULL;
 	if (g->columns)
 		declare_sums(g);
-	if (!pass)
+	if (!part)
 		return;
 	tile_barrier(g->p, g->s->at);
 	clear_value_padding(g);
@@ -650,7 +650,7 @@ void gpu_add_step(gpu_cx *g)
 		gpu_part part;
 		gpu_env env;
 
-		if (!gpu_part_of(g, i, &part))
+		if (!gpu_output_part(g, i, &part))
 			continue;
 		outer_env(g, &env);
 		from = i32(g, part.col);
