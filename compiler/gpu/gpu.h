@@ -48,11 +48,12 @@ typedef struct {
 	gpu_family family;
 	/* operands of A B and of P V: bf16, f16, or f32 (three products of tf32) */
 	tile_type operand, value_operand;
-	int warps, rows;  /* rows = 16 * warps */
-	int key_tile;     /* keys of one score tile */
-	int resident;     /* keys in shared memory at a time, a multiple of key_tile */
-	int slots;        /* 2: the next block is copied while this one is used */
-	int stage;        /* outer positions in shared memory at a time; 0: read from global */
+	int warps, rows; /* rows = 16 * warps */
+	int key_tile;    /* keys of one score tile */
+	int resident;    /* keys in shared memory at a time, a multiple of key_tile */
+	int slots;       /* 2: the next block is copied while this one is used */
+	int stage;       /* outer positions in shared memory at a time; 0: read from global */
+	bool a_late;     /* A is made at each product, a few columns at a time: needs rows_shared */
 	bool rows_shared; /* row operands stay in shared memory, else in registers */
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */

@@ -89,6 +89,8 @@ void gpu_build_a(gpu_cx *g);               /* A and c at g->outer */
 void gpu_build_segments(gpu_cx *g);        /* the same from streams already in registers */
 void gpu_declare_stream(gpu_cx *g, int s); /* g->stream[s], where A uses it */
 void gpu_declare_a(gpu_cx *g, int seg);
+/* Columns [k, k + cols) of A from rows in shared memory. */
+void gpu_build_columns(gpu_cx *g, int seg, X k, int cols);
 /* A product of streams that is computed in the operands' own type: one of two 16-bit numbers is
  * rounded once, more are multiplied in f32. */
 bool gpu_is_product(const gpu_plan *p, const expr *x);

@@ -549,29 +549,34 @@ static bool is_row_a(const gpu_cx *g, int s)
 	return false;
 }
 
-/* A of a segment from rows in shared memory, 16 columns at a time: few registers hold them. */
-static void build_from_shared(gpu_cx *g, int seg)
+void gpu_build_columns(gpu_cx *g, int seg, X k, int cols)
 {
 	const model_segment *sg = &g->m->segment[seg];
-	tile_var *kt;
-	X k;
 
-	if (!is_built(g, seg))
-		return;
-	kt = tile_unroll_begin(g->p, sg->a->at, "dt", 0, g->a[seg]->cols / 16, 1);
-	k = mul(g, tx_var(g->p, kt), i32(g, 16));
 	for (int s = 0; s < g->plan->streams.count; s++) {
 		const model_stream *st = &g->plan->streams.item[s];
 
 		if (!g->stream[s] || st->d != sg->d)
 			continue;
 		if (st->outer >= 0)
-			load_outer_stream(g, s, k, 16);
+			load_outer_stream(g, s, k, cols);
 		else if (!is_row_a(g, s))
-			tile_ldsm(g->p, st->e->at, tile_columns(g->stream[s], k, 16),
-				tile_part(g->rows[s], NULL, NULL, k, g->plan->rows, 16), false);
+			tile_ldsm(g->p, st->e->at, tile_columns(g->stream[s], k, cols),
+				tile_part(g->rows[s], NULL, NULL, k, g->plan->rows, cols), false);
 	}
-	build_columns(g, seg, k, 16);
+	build_columns(g, seg, k, cols);
+}
+
+/* A of a segment from rows in shared memory, 16 columns at a time: few registers hold them. */
+static void build_from_shared(gpu_cx *g, int seg)
+{
+	loc at = g->m->segment[seg].a->at;
+	tile_var *kt;
+
+	if (!is_built(g, seg) || g->plan->a_late)
+		return;
+	kt = tile_unroll_begin(g->p, at, "dt", 0, g->a[seg]->cols / 16, 1);
+	gpu_build_columns(g, seg, mul(g, tx_var(g->p, kt), i32(g, 16)), 16);
 	tile_end(g->p);
 }
 

@@ -181,7 +181,7 @@ static bool choose_operands(gpu_plan *p, const arch *a, diags *d)
 	       product_type(&values, a, at, p->operand, &p->value_operand, d);
 }
 
-static void value_columns(gpu_plan *p)
+static void place_columns(gpu_plan *p)
 {
 	for (int i = 0; i < p->form->segments; i++) {
 		p->d_offset[i] = p->d_pad;
@@ -200,13 +200,19 @@ static void value_columns(gpu_plan *p)
 
 /* --- resources --- */
 
+/* Value columns in shared memory and in accumulators at a time. */
+static int value_columns(const gpu_plan *p)
+{
+	return p->e_part ? p->e_part : p->e_total;
+}
+
 /* Rows on their way to registers share the keys' memory. */
 static int64_t shared_need(const gpu_plan *p, int resident, int slots)
 {
 	int key_bytes = tile_type_bytes(p->operand),
 	    value_bytes = tile_type_bytes(p->value_operand);
 	int64_t keys = (int64_t)slots * resident * p->d_pad * key_bytes;
-	int64_t values = (int64_t)slots * resident * p->e_total * value_bytes;
+	int64_t values = (int64_t)slots * resident * value_columns(p) * value_bytes;
 	int64_t rows = (int64_t)p->rows * p->d_pad * key_bytes;
 
 	keys = keys > rows || p->rows_shared ? keys : rows;
@@ -219,44 +225,77 @@ static int register_need(const gpu_plan *p, int key_tile)
 	bool packed = p->operand != TILE_F32;
 	int each = packed ? 4 : 2; /* columns of A in a register */
 	int n = REGISTERS_OTHER + key_tile / 2;
-	int a = p->d_pad / each;
+	int a = p->a_late ? 64 / each : p->d_pad / each;
 
 	/* P in 16 bits, else what is split of one step: 8 keys deep */
 	n += p->value_operand != TILE_F32 ? key_tile / 4 : 32;
 	n += packed ? 0 : key_tile / 2;
 
-	n += p->e_total / 2;
-	n += a;
+	n += value_columns(p) / 2 + a;
 	if (p->form->outers)
-		n += p->e_total / 2;
+		n += value_columns(p) / 2;
 	return n;
+}
+
+/* The largest key tile that fits `most` registers, down to `least`; false: none does. */
+static bool fit_key_tile(gpu_plan *p, int fixed, int least, int most)
+{
+	for (p->key_tile = fixed ? fixed : 64; register_need(p, p->key_tile) > most;
+		p->key_tile -= 16)
+		if (fixed || p->key_tile <= least)
+			return false;
+	return true;
+}
+
+/* What gives way, in this order: the key tile; A in registers; the sums of all value features at
+ * once, which costs the scores again. */
+static void fit_registers(gpu_plan *p, int fixed)
+{
+	const struct {
+		bool late;
+		int least, most;
+	} attempt[] = {{false, 32, REGISTERS_AIM}, {true, 32, REGISTERS_AIM},
+		{false, 16, REGISTERS_MOST}, {true, 16, REGISTERS_MOST}};
+	bool shared = p->rows_shared;
+
+	for (int parts = 1; parts <= p->e_total / 16 || parts == 1; parts++) {
+		p->e_part = parts > 1 ? pad16((p->e_total + parts - 1) / parts) : 0;
+		for (int i = 0; i < 4; i++) {
+			p->a_late = attempt[i].late;
+			p->rows_shared = shared || p->a_late;
+			if (fit_key_tile(p, fixed, attempt[i].least, attempt[i].most))
+				return;
+		}
+	}
 }
 
 static bool choose_key_tile(gpu_plan *p, diags *d)
 {
 	const sema_setting *x = setting(p, "tile");
 
-	p->key_tile = 64;
-	while (p->key_tile > 16 && register_need(p, p->key_tile) > REGISTERS_AIM)
-		p->key_tile -= 16;
+	if (x && !multiple(x, 16, d))
+		return false;
+	fit_registers(p, x ? (int)x->integer : 0);
 	if (x) {
-		if (!multiple(x, 16, d))
-			return false;
-		p->key_tile = (int)x->integer;
 		because(p, "tile %s = %d: %s", p->form->inner->name, p->key_tile, asks(p, x));
 	} else {
 		because(p, "tile %s = %d: the most that leaves about %d registers a thread",
 			p->form->inner->name, p->key_tile, register_need(p, p->key_tile));
 	}
 	p->registers = register_need(p, p->key_tile);
-	if (p->registers > REGISTERS_MOST + 64) {
-		diag_error(d, x ? x->at : p->form->spec->at,
-			"the accumulators need about %d registers a thread, a thread has %d",
-			p->registers, REGISTERS_MOST);
-		diag_hint(d, "smaller head dimensions fit, or --device cpu");
-		return false;
-	}
-	return true;
+	if (p->a_late)
+		because(p, "A is made at each product: held, it would take %d registers",
+			p->d_pad / (p->operand == TILE_F32 ? 2 : 4));
+	if (p->e_part)
+		because(p, "the keys are walked over %d times, for %d of %d value features each",
+			gpu_parts(p), p->e_part, p->e_total);
+	if (p->registers <= REGISTERS_MOST + 64)
+		return true;
+	diag_error(d, x ? x->at : p->form->spec->at,
+		"the accumulators need about %d registers a thread, a thread has %d", p->registers,
+		REGISTERS_MOST);
+	diag_hint(d, "smaller tiles fit");
+	return false;
 }
 
 static bool choose_rows(gpu_plan *p, diags *d)
@@ -287,6 +326,44 @@ static bool choose_rows(gpu_plan *p, diags *d)
 	because(p, "rows = %d: %d warps of 16 rows%s", p->rows, p->warps,
 		p->form->head ? ", heads of a group first, then neighbouring positions" : "");
 	return true;
+}
+
+/* One step towards less shared memory, the cheapest first; what the schedule sets stays. */
+static bool give_way(gpu_plan *p)
+{
+	bool tile = !setting(p, "tile") && !setting(p, "resident");
+	bool rows = !setting(p, "rows") && !setting(p, "warps");
+
+	if (p->slots == 2 && !setting(p, "stages")) {
+		p->slots = 1;
+	} else if (p->resident > p->key_tile && !setting(p, "resident")) {
+		p->resident -= p->key_tile;
+	} else if (p->stage > 4) {
+		p->stage /= 2;
+	} else if (tile && p->key_tile > 32) {
+		p->resident = p->key_tile -= 16;
+	} else if (rows && p->warps > 1) {
+		p->rows = p->rows / p->warps * (p->warps / 2);
+		p->warps /= 2;
+	} else if (tile && p->key_tile > 16) {
+		p->resident = p->key_tile -= 16;
+	} else if (p->stage) {
+		p->stage = 0;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void fit_shared(gpu_plan *p, int64_t most)
+{
+	int tile = p->key_tile, rows = p->rows;
+
+	while (shared_need(p, p->resident, p->slots) > most && give_way(p))
+		continue;
+	if (tile != p->key_tile || rows != p->rows)
+		because(p, "%d rows and tile %s = %d: more do not fit shared memory", p->rows,
+			p->form->inner->name, p->key_tile);
 }
 
 /* Resident keys. With outer axes a block of keys is used once per outer step, so more keys save
@@ -322,8 +399,7 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 			return false;
 		p->resident = (int)x->integer;
 	}
-	while (!x && p->slots == 2 && !stages && shared_need(p, p->resident, 2) > most)
-		p->slots = 1;
+	fit_shared(p, most);
 	p->shared_bytes = shared_need(p, p->resident, p->slots);
 	if (p->shared_bytes > most) {
 		int fits = p->resident;
@@ -366,7 +442,7 @@ bool gpu_plan_make(
 			MODEL_MAX_STREAMS);
 		return false;
 	}
-	value_columns(p);
+	place_columns(p);
 	return choose_operands(p, a, d) && choose_rows(p, d) && choose_key_tile(p, d) &&
 	       choose_resident(p, a, d);
 }

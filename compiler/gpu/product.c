@@ -117,6 +117,8 @@ static void segment_product(gpu_cx *g, int seg, const key_operand *o, X slot, X 
 		tile_ldsm(g->p, at, tile_whole(a),
 			tile_part(g->rows[rows], NULL, NULL, k, pl->rows, step), false);
 		ka = i32(g, 0);
+	} else if (pl->a_late) {
+		gpu_build_columns(g, seg, k, step);
 	}
 	tile_ldsm(g->p, at, tile_whole(o->b), tile_part(g->b, slot, key, col, pl->key_tile, step),
 		false);

@@ -185,5 +185,7 @@ int gpu_shared_a(const gpu_cx *g, int seg)
 {
 	int s = model_stream_find(&g->plan->streams, g->m->segment[seg].a);
 
-	return s >= 0 && !g->m->outers && g->rows[s] ? s : -1;
+	if (s < 0 || !g->rows[s] || gpu_a_scale(g) != 1)
+		return -1;
+	return !g->m->outers || g->plan->a_late ? s : -1;
 }
