@@ -268,6 +268,109 @@ static void votes_and_shuffles_are_warp_wide(void **unused)
 	free(ptx);
 }
 
+/* One lane a warp does what is done once; coordinates go innermost first. */
+static void one_lane_signals_and_loads(void **unused)
+{
+	char *ptx;
+
+	(void)unused;
+	ptx = ptx_of_text("sm_90",
+		"in x : bf16[]\nin n : i32\nin m : map x box 2, 8, 64 panel 64\n"
+		"shared b : bf16[2, 16, 64] panel 64 at 0\nmbar full[2] count 3 at 8192\n"
+		"counter done[1] at 8208\nopa a : bf16[32, 64]\n"
+		"init full\ninit done\nfence.async\nbarrier\nexpect full[1], n\n"
+		"tma.load b[1] = m(n, 0, 64) signal full[1]\narrive full[0]\nawait full[n % 2], 1\n"
+		"count c = done[0]\nif c == 1 {\nbarrier.arrive 2, 64\n} else {\n"
+		"barrier.sync c % 4 + 2, 64\n}\n");
+	expect(ptx, ".param .align 64 .b8 t_param_2[128]", 1);
+	expect(ptx, "__local_depot", 0);
+	expect(ptx, "prefetch.tensormap", 1);
+	expect(ptx, "@p mbarrier.init.shared::cta.b64 [", 2);
+	expect(ptx, "+8192], 3;", 1);
+	expect(ptx, "+8200], 3;", 1);
+	expect(ptx, "fence.mbarrier_init.release.cluster", 1);
+	expect(ptx, "@p st.shared.b32 [", 1);
+	expect(ptx, "fence.proxy.async.shared::cta", 1);
+	expect(ptx, "@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [", 1);
+	expect(ptx, "@p mbarrier.arrive.shared::cta.b64 _, [", 1);
+	expect(ptx, "mbarrier.try_wait.parity.shared::cta.b64 p, [", 1);
+	expect(ptx, "@p cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier", 1);
+	expect(ptx, "atom.acq_rel.cta.shared::cta.add.u32", 1);
+	expect(ptx, "elect.sync", 2 + 1 + 4);
+	expect(ptx, "bar.arrive 2, 64", 1);
+	expect(ptx, "bar.sync %r", 1);
+	free(ptx);
+}
+
+#define WGMMA_HEAD                                                                                 \
+	"kernel t on sm_90a warps 8 shared 49152 {\nin x : f16[]\nout y : f32[]\nin i : i32\n"     \
+	"shared b : f16[2, 64, 80] panel 64 at 0\nshared r : f16[1, 128, 64] panel 64 at 32768\n"  \
+	"acc s : f32[128, 64]\nacc z : f32[128, 80]\nopa a : f16[128, 80]\n"
+
+static char *ptx_of_products(const char *body)
+{
+	arena *a = arena_create();
+	char *all = arena_printf(a,
+		     WGMMA_HEAD "map a = f16(x[i64(row * 80 + col)])\n%s"
+				"store y[i64(row * 64 + col)] = s over s\n}\n",
+		     body),
+	     *ptx;
+	rt_ptxas *tool = find_tool();
+
+	ptx = ptx_of(parse(a, source_create(a, "t.tile", all, strlen(all))), "sm_90a");
+	if (tool)
+		assemble(tool, body, ptx, "sm_90a", true);
+	rt_ptxas_destroy(tool);
+	arena_destroy(a);
+	return ptx;
+}
+
+/* A product is as many instructions as it has steps of 16; '=' has no accumulators going in. */
+static void products_of_warpgroups(void **unused)
+{
+	char *ptx;
+
+	(void)unused;
+	ptx = ptx_of_products("map s = 0.0\nwgmma.fence s, a\nwgmma s += a * b[i]\n"
+			      "wgmma.commit\nwgmma.wait 0, s\n");
+	expect(ptx, "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {", 5);
+	expect(ptx, ", add, 1, 1, 0;", 5);
+	expect(ptx, "wgmma.fence.sync.aligned;", 1);
+	expect(ptx, "wgmma.wait_group.sync.aligned 0;", 1);
+	free(ptx);
+	ptx = ptx_of_products("wgmma.fence a\nwgmma.trans z = a[:, 0:+64] * b[i, 0:+64, 0:+80]\n"
+			      "wgmma.shared s = r[0] * b[1, 0:+64, 0:+64]\n"
+			      "wgmma.shared.trans s += r[0] * b[1, 0:+64, 0:+64]\n"
+			      "wgmma.commit\nwgmma.wait 0, s, z, a\nmap s = s + z\n");
+	expect(ptx, "wgmma.mma_async.sync.aligned.m64n80k16.f32.f16.f16 {", 4);
+	expect(ptx, ", zero, 1, 1, 1;", 1);
+	expect(ptx, ", add, 1, 1, 1;", 3);
+	expect(ptx, ", zero, 1, 1, 0, 0;", 1);
+	expect(ptx, ", add, 1, 1, 0, 0;", 3);
+	expect(ptx, ", add, 1, 1, 0, 1;", 4);
+	free(ptx);
+}
+
+static void what_the_target_lacks_is_named(void **unused)
+{
+	arena *a = arena_create();
+	const char *program = WGMMA_HEAD "map s = 0.0\nmap a = f16(0.0)\nwgmma.fence a, s\n"
+					 "wgmma s += a * b[0]\nwgmma.wait 0, s\n}\n";
+	source *src = source_create(a, "t.tile", program, strlen(program));
+	diags *d = diags_create(a, src);
+	tile_program *p = tile_parse(a, src, d);
+	text out = {0};
+
+	(void)unused;
+	assert_non_null(p);
+	assert_false(emit_ptx(p, arch_find("sm_90"), &out, NULL, d));
+	diags_print(d, DIAG_TEXT, &out);
+	expect(out.data, "sm_90 has no 'wgmma'", 1);
+	expect(out.data, "sm_90 has no 'wgmma.wait'", 1);
+	text_free(&out);
+	arena_destroy(a);
+}
+
 static void the_module_can_be_read(void **unused)
 {
 	arena *a = arena_create();
@@ -357,6 +460,9 @@ int main(void)
 		cmocka_unit_test(shared_memory_is_moved_in_wide_pieces),
 		cmocka_unit_test(neighbours_are_stored_together),
 		cmocka_unit_test(votes_and_shuffles_are_warp_wide),
+		cmocka_unit_test(one_lane_signals_and_loads),
+		cmocka_unit_test(products_of_warpgroups),
+		cmocka_unit_test(what_the_target_lacks_is_named),
 		cmocka_unit_test(the_module_can_be_read),
 		cmocka_unit_test(tile_programs_assemble),
 		cmocka_unit_test(specs_assemble_for_sm_80),

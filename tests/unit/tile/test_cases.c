@@ -45,6 +45,7 @@ static void test_cases_read_back(void **state)
 	round_trip("hopper");
 	round_trip("wgmma");
 	round_trip("wgmma_trans");
+	round_trip("wgmma_attention");
 }
 
 /* --- mistakes --- */

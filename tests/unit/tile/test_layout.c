@@ -369,6 +369,74 @@ static void test_swizzle_is_the_hardware_mode(void **state)
 	arena_destroy(m);
 }
 
+static int64_t swizzle_128(int64_t byte)
+{
+	return byte ^ (byte >> 7 & 7) << 4;
+}
+
+/* Panels one after the other, each rows of 128 bytes as TMA writes them; the last in full width. */
+static void test_panels(void **state)
+{
+	arena *m = arena_create();
+	tile_program *p = program(m, 4);
+	tile_buffer *b = tile_shared_panels(p, (loc){0}, "b", TILE_BF16, 3, 24, 144);
+
+	(void)state;
+	assert_int_equal(tile_panel_bytes(b), 24 * 128);
+	assert_int_equal(tile_slot_bytes(b), 3 * 24 * 128);
+	for (int row = 0; row < b->rows; row++)
+		for (int col = 0; col < b->cols; col++)
+			assert_int_equal(tile_shared_offset(b, row, col),
+				swizzle_128(col / 64 * 24 * 128 + row * 128 + col % 64 * 2));
+	arena_destroy(m);
+}
+
+/* Where the hardware finds element (k, n) of an operand: PTX ISA, canonical layouts of the 128-byte
+ * swizzle, from a descriptor with its address. */
+static int64_t operand_at(uint64_t d, bool trans, int k, int n)
+{
+	int64_t start = (int64_t)(d & 0x3fff) * 16, leading = (int64_t)(d >> 16 & 0x3fff) * 16;
+	int64_t stride = (int64_t)(d >> 32 & 0x3fff) * 16;
+
+	assert_int_equal(d >> 62, 1);
+	if (trans)
+		return swizzle_128(
+			start + n / 64 * leading + k / 8 * stride + k % 8 * 128 + n % 64 * 2);
+	return swizzle_128(start + n / 8 * stride + n % 8 * 128 + k * 2);
+}
+
+static void check_descriptor(const tile_buffer *b, bool trans, int row, int col, int n)
+{
+	uint64_t d = tile_descriptor(b, trans);
+
+	d += (uint64_t)(b->offset + tile_shared_offset(b, row, col)) / 16;
+	for (int k = 0; k < 16; k++)
+		for (int j = 0; j < n; j++)
+			assert_int_equal(operand_at(d, trans, k, j),
+				b->offset + tile_shared_offset(b, row + (trans ? k : j),
+						    col + (trans ? j : k)));
+}
+
+static void test_descriptors_reach_every_element(void **state)
+{
+	arena *m = arena_create();
+	tile_program *p = program(m, 4);
+	tile_buffer *b, *t;
+
+	(void)state;
+	tile_shared_panels(p, (loc){0}, "a", TILE_BF16, 1, 8, 64);
+	b = tile_shared_panels(p, (loc){0}, "b", TILE_BF16, 1, 72, 144);
+	t = tile_shared_panels(p, (loc){0}, "t", TILE_F16, 1, 48, 208);
+	tile_place_shared(p);
+	for (int row = 0; row < 72; row += 8)
+		for (int col = 0; col < 144; col += 16)
+			check_descriptor(b, false, row, col, 72 - row);
+	for (int row = 0; row <= 32; row += 8)
+		for (int col = 0; col < 208; col += 64)
+			check_descriptor(t, true, row, col, 208 - col);
+	arena_destroy(m);
+}
+
 static void test_buffers_are_placed(void **state)
 {
 	arena *m = arena_create();
@@ -402,6 +470,8 @@ int main(void)
 		cmocka_unit_test(test_ldmatrix_fills_operands),
 		cmocka_unit_test(test_no_bank_conflicts),
 		cmocka_unit_test(test_swizzle_is_the_hardware_mode),
+		cmocka_unit_test(test_panels),
+		cmocka_unit_test(test_descriptors_reach_every_element),
 		cmocka_unit_test(test_buffers_are_placed),
 	};
 
