@@ -119,7 +119,7 @@ void ptx_stmt_ANY(ptx_cx *h, const tile_stmt *s)
 
 void ptx_stmt_ANYB(ptx_cx *h, const tile_stmt *s)
 {
-	any(h, s, "barrier.sync.red.or.pred $0, 0, $1;");
+	any(h, s, "barrier.red.or.pred $0, 0, $1;");
 }
 
 static V combine(ptx_cx *h, tile_word how, V a, V b)

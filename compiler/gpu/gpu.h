@@ -55,6 +55,8 @@ typedef struct {
 	int stage;       /* outer positions in shared memory at a time; 0: read from global */
 	bool a_late;     /* A is made at each product, a few columns at a time: needs rows_shared */
 	bool rows_shared; /* row operands stay in shared memory, else in registers */
+	int load;         /* wgmma: keys of one TMA tile */
+	int chunk;        /* wgmma: outer vectors in shared memory at a time */
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */

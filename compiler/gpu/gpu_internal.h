@@ -57,6 +57,12 @@ typedef struct {
 	int col, cols;       /* of the tiles, padded to 16 */
 } gpu_part;
 
+/* --- plan.c --- */
+/* The spec's setting for the plan's target, or NULL; a line of the plan's reasons. */
+const sema_setting *gpu_setting(const gpu_plan *p, const char *key);
+void gpu_because(gpu_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* --- hopper.c --- */
+tile_program *gpu_hopper_lower(arena *a, const gpu_plan *plan, diags *d);
 /* --- value.c --- */
 void gpu_env_init(gpu_cx *g, gpu_env *e);          /* with the block's coordinates */
 X gpu_value(gpu_cx *g, gpu_env *e, const expr *x); /* i32, i64, f32 or b1 */
@@ -125,6 +131,7 @@ int gpu_stage_owner(const gpu_plan *p, int s); /* the stream whose buffer holds 
 tile_type gpu_stage_type(const gpu_plan *p, int s); /* of an outer stream */
 /* The row stream in shared memory that A of this segment is, or -1. */
 int gpu_shared_a(const gpu_cx *g, int seg);
+double gpu_linear_scale(const row_form *m); /* in log2 units for a softmax; 1 unless f is linear */
 /* --- product.c --- */
 void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
 void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */

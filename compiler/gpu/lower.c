@@ -223,7 +223,7 @@ const char *gpu_grid(const gpu_cx *g)
 	return s;
 }
 
-tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
+static tile_program *mma_lower(arena *a, const gpu_plan *plan, diags *d)
 {
 	const sema_spec *s = plan->form->spec;
 	gpu_cx g = {.plan = plan, .m = plan->form, .s = s, .d = d};
@@ -247,4 +247,9 @@ tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
 	}
 	tile_place_shared(g.p);
 	return diag_error_count(d) ? NULL : g.p;
+}
+
+tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d)
+{
+	return plan->family == GPU_WGMMA ? gpu_hopper_lower(a, plan, d) : mma_lower(a, plan, d);
 }

@@ -47,7 +47,7 @@ static const char *stream_name(
 	return arena_printf(g->p->arena, "%s_%s", st->e->load.tensor->name, suffix);
 }
 
-static double linear_scale(const row_form *m)
+double gpu_linear_scale(const row_form *m)
 {
 	if (!m->f_linear)
 		return 1;
@@ -59,13 +59,13 @@ double gpu_a_scale(const gpu_cx *g)
 	const row_form *m = g->m;
 
 	if (g->plan->family == GPU_WGMMA)
-		return g->rows_scaled ? 1 : linear_scale(m);
-	return linear_scale(m) > 0 ? 1 : linear_scale(m);
+		return g->rows_scaled ? 1 : gpu_linear_scale(m);
+	return gpu_linear_scale(m) > 0 ? 1 : gpu_linear_scale(m);
 }
 
 static double c_scale(const gpu_cx *g)
 {
-	return g->plan->family == GPU_WGMMA ? linear_scale(g->m) : gpu_a_scale(g);
+	return g->plan->family == GPU_WGMMA ? gpu_linear_scale(g->m) : gpu_a_scale(g);
 }
 
 double gpu_score_scale(const gpu_cx *g)
@@ -74,7 +74,7 @@ double gpu_score_scale(const gpu_cx *g)
 
 	if (g->plan->family == GPU_WGMMA)
 		return 1;
-	return linear_scale(m) > 0 ? linear_scale(m) : 1;
+	return gpu_linear_scale(m) > 0 ? gpu_linear_scale(m) : 1;
 }
 
 /* How many streams x is the product of; -1: it is something else. */

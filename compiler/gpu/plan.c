@@ -3,7 +3,7 @@
  * out: rows, key tile, resident keys, slots, warps, with the reason for each
  * What limits them: registers of a thread (accumulators stay in registers), shared memory of a
  * block, and how many blocks then share an SM. */
-#include "gpu/gpu_internal.h"
+#include "gpu/hopper_internal.h"
 #include "arch/arch.h"
 #include <string.h>
 
@@ -18,9 +18,7 @@ static int pad16(int64_t x)
 	return (int)((x + 15) / 16 * 16);
 }
 
-static void because(gpu_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void because(gpu_plan *p, const char *fmt, ...)
+void gpu_because(gpu_plan *p, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -43,7 +41,7 @@ static bool is_for(const gpu_plan *p, const sema_setting *x)
 	return !a || p->family == GPU_WGMMA || !arch_has(a, ARCH_WGMMA);
 }
 
-static const sema_setting *setting(const gpu_plan *p, const char *key)
+const sema_setting *gpu_setting(const gpu_plan *p, const char *key)
 {
 	const sema_spec *s = p->form->spec;
 	const sema_setting *found = NULL;
@@ -80,7 +78,7 @@ static void because_tuned(gpu_plan *p)
 	if (!p->choice || !p->choice->device)
 		return;
 	gpu_choice_print(p->choice, &t);
-	because(p, "tuned on %s: %s", p->choice->device,
+	gpu_because(p, "tuned on %s: %s", p->choice->device,
 		t.data ? t.data : "the planner's own sizes are the fastest");
 	text_free(&t);
 }
@@ -271,23 +269,24 @@ static void fit_registers(gpu_plan *p, int fixed)
 
 static bool choose_key_tile(gpu_plan *p, diags *d)
 {
-	const sema_setting *x = setting(p, "tile");
+	const sema_setting *x = gpu_setting(p, "tile");
 
 	if (x && !multiple(x, 16, d))
 		return false;
 	fit_registers(p, x ? (int)x->integer : 0);
 	if (x) {
-		because(p, "tile %s = %d: %s", p->form->inner->name, p->key_tile, asks(p, x));
+		gpu_because(p, "tile %s = %d: %s", p->form->inner->name, p->key_tile, asks(p, x));
 	} else {
-		because(p, "tile %s = %d: the most that leaves about %d registers a thread",
+		gpu_because(p, "tile %s = %d: the most that leaves about %d registers a thread",
 			p->form->inner->name, p->key_tile, register_need(p, p->key_tile));
 	}
 	p->registers = register_need(p, p->key_tile);
 	if (p->a_late)
-		because(p, "A is made at each product: held, it would take %d registers",
+		gpu_because(p, "A is made at each product: held, it would take %d registers",
 			p->d_pad / (p->operand == TILE_F32 ? 2 : 4));
 	if (p->e_part)
-		because(p, "the keys are walked over %d times, for %d of %d value features each",
+		gpu_because(p,
+			"the keys are walked over %d times, for %d of %d value features each",
 			gpu_parts(p), p->e_part, p->e_total);
 	if (p->registers <= REGISTERS_MOST + 64)
 		return true;
@@ -300,7 +299,7 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 
 static bool choose_rows(gpu_plan *p, diags *d)
 {
-	const sema_setting *rows = setting(p, "rows"), *warps = setting(p, "warps");
+	const sema_setting *rows = gpu_setting(p, "rows"), *warps = gpu_setting(p, "warps");
 
 	p->warps = 4;
 	if (warps)
@@ -323,7 +322,7 @@ static bool choose_rows(gpu_plan *p, diags *d)
 		return false;
 	}
 	p->rows = 16 * p->warps;
-	because(p, "rows = %d: %d warps of 16 rows%s", p->rows, p->warps,
+	gpu_because(p, "rows = %d: %d warps of 16 rows%s", p->rows, p->warps,
 		p->form->head ? ", heads of a group first, then neighbouring positions" : "");
 	return true;
 }
@@ -331,12 +330,12 @@ static bool choose_rows(gpu_plan *p, diags *d)
 /* One step towards less shared memory, the cheapest first; what the schedule sets stays. */
 static bool give_way(gpu_plan *p)
 {
-	bool tile = !setting(p, "tile") && !setting(p, "resident");
-	bool rows = !setting(p, "rows") && !setting(p, "warps");
+	bool tile = !gpu_setting(p, "tile") && !gpu_setting(p, "resident");
+	bool rows = !gpu_setting(p, "rows") && !gpu_setting(p, "warps");
 
-	if (p->slots == 2 && !setting(p, "stages")) {
+	if (p->slots == 2 && !gpu_setting(p, "stages")) {
 		p->slots = 1;
-	} else if (p->resident > p->key_tile && !setting(p, "resident")) {
+	} else if (p->resident > p->key_tile && !gpu_setting(p, "resident")) {
 		p->resident -= p->key_tile;
 	} else if (p->stage > 4) {
 		p->stage /= 2;
@@ -362,7 +361,7 @@ static void fit_shared(gpu_plan *p, int64_t most)
 	while (shared_need(p, p->resident, p->slots) > most && give_way(p))
 		continue;
 	if (tile != p->key_tile || rows != p->rows)
-		because(p, "%d rows and tile %s = %d: more do not fit shared memory", p->rows,
+		gpu_because(p, "%d rows and tile %s = %d: more do not fit shared memory", p->rows,
 			p->form->inner->name, p->key_tile);
 }
 
@@ -370,7 +369,7 @@ static void fit_shared(gpu_plan *p, int64_t most)
  * building A and adding W; without, one tile at a time in two slots hides the copies. */
 static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 {
-	const sema_setting *x = setting(p, "resident"), *stages = setting(p, "stages");
+	const sema_setting *x = gpu_setting(p, "resident"), *stages = gpu_setting(p, "stages");
 	int64_t most = a->shared_block;
 
 	p->slots = stages ? (int)stages->integer : 2;
@@ -414,7 +413,7 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 		diag_hint(d, "resident %s = %d fits", p->form->inner->name, fits);
 		return false;
 	}
-	because(p, "resident %s = %d in %d slot%s: %lld of %lld bytes of shared memory",
+	gpu_because(p, "resident %s = %d in %d slot%s: %lld of %lld bytes of shared memory",
 		p->form->inner->name, p->resident, p->slots, p->slots > 1 ? "s" : "",
 		(long long)p->shared_bytes, (long long)most);
 	return true;
@@ -436,7 +435,7 @@ bool gpu_plan_make(
 	}
 	p->target = a->name;
 	because_tuned(p);
-	because(p, "inner axis %s", m->inner->name);
+	gpu_because(p, "inner axis %s", m->inner->name);
 	if (!model_streams_find(m, &p->streams)) {
 		diag_error(d, m->spec->at, "the score and values use more than %d operand vectors",
 			MODEL_MAX_STREAMS);

@@ -1,0 +1,278 @@
+/* hopper.c: the kernel of the wgmma family.
+ * in:  a plan of the family;  out: a complete tile program, not yet verified
+ *
+ * First a fast pass whose weights are 2^s without a running maximum: P is bf16, l and O are f32,
+ * so nothing is lost while the sums stay far from the ends of f32. One check at the end tells; when
+ * it fails for any row, the block does everything again with the exact online softmax. Both passes
+ * leave O, l and m to the epilogue. f16 weights have no such range: they take the exact pass only. */
+#include "gpu/hopper_internal.h"
+#include <math.h>
+
+/* A fast pass counts when every row's sum of weights lies between these. */
+#define SUM_LEAST 0x1p-40
+#define SUM_MOST 0x1p60
+
+static X i32(gpu_cx *g, int64_t v)
+{
+	return tx_i32(g->p, v);
+}
+
+static X op2(gpu_cx *g, tile_expr_op op, X a, X b)
+{
+	return tx_2(g->p, op, a, b);
+}
+
+static X keep(gpu_cx *g, const char *name, X v)
+{
+	return tx_var(g->p, tile_let(g->p, g->s->at, name, v));
+}
+
+static void initialise(gpu_cx *g, double m)
+{
+	loc at = g->s->at;
+
+	tile_map(g->p, at, tile_whole(g->m_max), tx_f32(g->p, m));
+	tile_map(g->p, at, tile_whole(g->l_sum), tx_f32(g->p, 0));
+	tile_map(g->p, at, tile_whole(g->out), tx_f32(g->p, 0));
+	if (g->sum != g->out)
+		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
+}
+
+/* --- chunks of outer positions --- */
+
+typedef void pass(hopper *h);
+
+static void chunk(hopper *h, pass *run)
+{
+	gpu_cx *g = h->g;
+	int last = g->m->outers - 1;
+	X left;
+
+	h->more_chunks = NULL;
+	for (int o = 0; o <= last; o++) {
+		X next = o == last ? op2(g, TX_ADD, h->chunk0, i32(g, h->plan->chunk))
+				   : op2(g, TX_ADD, g->outer[o], i32(g, 1));
+		X more = op2(g, TX_LE, next, g->high[1 + o]);
+
+		h->more_chunks = h->more_chunks ? op2(g, TX_OR, h->more_chunks, more) : more;
+	}
+	if (last >= 0) {
+		h->more_chunks = keep(g, "more_chunks", h->more_chunks);
+		left = op2(g, TX_ADD, op2(g, TX_SUB, g->high[1 + last], h->chunk0), i32(g, 1));
+		h->chunk_steps =
+			keep(g, "chunk_steps", op2(g, TX_MIN, left, i32(g, h->plan->chunk)));
+	}
+	hopper_stage(h);
+	run(h);
+	if (last >= 0)
+		tile_barrier(g->p, g->s->at);
+}
+
+static void chunks(hopper *h, int o, pass *run)
+{
+	gpu_cx *g = h->g;
+	const sema_axis *axis;
+	tile_var *v;
+	bool last = o + 1 == g->m->outers;
+
+	if (o >= g->m->outers || o >= SEMA_MAX_KEYS - 1) {
+		chunk(h, run);
+		return;
+	}
+	axis = g->m->outer[o];
+	v = tile_for_begin(g->p, axis->at,
+		last ? arena_printf(g->p->arena, "%s_chunk", axis->name) : axis->name,
+		g->low[1 + o], op2(g, TX_ADD, g->high[1 + o], i32(g, 1)),
+		i32(g, last ? h->plan->chunk : 1));
+	if (last)
+		h->chunk0 = tx_var(g->p, v);
+	else
+		g->outer[o] = tx_var(g->p, v);
+	chunks(h, last ? g->m->outers : o + 1, run);
+	tile_end(g->p);
+}
+
+/* --- the exact pass --- */
+
+static void exact_step(hopper *h, X step)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	int n = h->plan->key_tile;
+	X key = op2(g, TX_SUB, i32(g, h->plan->resident - n), op2(g, TX_MUL, step, i32(g, n)));
+	X tile = keep(g, "tile", op2(g, TX_DIV, key, i32(g, h->plan->load)));
+	X row = keep(g, "row0_tile", op2(g, TX_MOD, key, i32(g, h->plan->load)));
+	X key0 = keep(g, "key0", op2(g, TX_ADD, tx_var(g->p, h->at.base), key));
+	tile_frag *s = h->s[0], *before[3] = {s, g->a[0], NULL}, *after[2] = {g->sum, h->p};
+
+	tile_if_begin(g->p, at,
+		op2(g, TX_AND, op2(g, TX_LE, key0, g->high[0]),
+			op2(g, TX_LE, g->low[0], op2(g, TX_ADD, key0, i32(g, n - 1)))));
+	tile_wgmma_fence(g->p, at, before, 2);
+	for (int i = 0; i < g->m->segments; i++)
+		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
+			tile_part(h->key[i], tile, row, i32(g, 0), n, g->a[i]->cols), false,
+			i == 0);
+	tile_wgmma_commit(g->p, at);
+	tile_wgmma_wait(g->p, at, 0, before, 2);
+	g->score = s;
+	gpu_scores(g, key0);
+	gpu_weights(g);
+	tile_map(g->p, at, tile_whole(h->p), tx_cvt(g->p, h->plan->operand, tx_frag(g->p, s)));
+	tile_wgmma_fence(g->p, at, after, 2);
+	for (int i = 0; i < g->m->outputs; i++) {
+		int cols = (h->plan->e_extent[i] + 15) / 16 * 16;
+
+		if (h->value[i])
+			tile_wgmma(g->p, g->m->output[i].inner->at,
+				tile_columns(g->sum, i32(g, h->plan->e_offset[i]), cols),
+				tile_whole(h->p),
+				tile_part(h->value[i], tile, row, i32(g, 0), n, cols), true, false);
+	}
+	tile_wgmma_commit(g->p, at);
+	tile_wgmma_wait(g->p, at, 0, after, 2);
+	tile_end(g->p);
+}
+
+static void exact_position(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	tile_var *step;
+
+	hopper_build_a(h);
+	step = tile_for_begin(g->p, at, "step", i32(g, 0), i32(g, h->steps), i32(g, 1));
+	exact_step(h, tx_var(g->p, step));
+	tile_end(g->p);
+	if (g->sum == g->out)
+		return;
+	hopper_load_gv(h);
+	hopper_add_step(h);
+	tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
+}
+
+static void exact_pass(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	int last = g->m->outers - 1;
+	tile_var *b, *o, *t;
+	X base;
+
+	b = tile_for_begin(g->p, at, "block", i32(g, 0), h->blocks, i32(g, 1));
+	base = op2(g, TX_SUB, hopper_first_base(h),
+		op2(g, TX_MUL, tx_var(g->p, b), i32(g, h->plan->resident)));
+	h->at.base = tile_let(g->p, at, "base", base);
+	base = tx_var(g->p, h->at.base);
+	tile_barrier(g->p, at);
+	hopper_load_block(h, base);
+	t = tile_for_begin(g->p, at, "landed", i32(g, 0), i32(g, h->tiles), i32(g, 1));
+	tile_await(g->p, at, h->key_full, tx_var(g->p, t), tx_var(g->p, h->at.parity));
+	tile_await(g->p, at, h->value_full, tx_var(g->p, t), tx_var(g->p, h->at.parity));
+	tile_end(g->p);
+	if (last >= 0) {
+		o = tile_for_begin(
+			g->p, at, g->m->outer[last]->name, i32(g, 0), h->chunk_steps, i32(g, 1));
+		h->at.outer = o;
+		g->outer[last] = op2(g, TX_ADD, h->chunk0, tx_var(g->p, o));
+	}
+	exact_position(h);
+	if (last >= 0)
+		tile_end(g->p);
+	tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, i32(g, 1), tx_var(g->p, h->at.parity)));
+	tile_end(g->p);
+}
+
+/* --- both --- */
+
+/* Some row's sums left the safe range: too large, too small, nothing seen, or not a number. */
+static X fast_pass_failed(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	tile_frag *l = tile_register(g->p, at, "l_all", LAYOUT_ROWV, TILE_F32, h->plan->rows, 1);
+	X x = tx_frag(g->p, l), o = tx_frag(g->p, g->out), inside;
+
+	tile_map(g->p, at, tile_whole(l), tx_frag(g->p, g->l_sum));
+	tile_quad(g->p, at, l, WORD_SUM);
+	inside = op2(g, TX_AND, op2(g, TX_LT, tx_f32(g->p, SUM_LEAST), x),
+		op2(g, TX_LT, x, tx_f32(g->p, SUM_MOST)));
+	inside = op2(
+		g, TX_AND, inside, op2(g, TX_LT, tx_1(g->p, TX_ABS, o), tx_f32(g->p, INFINITY)));
+	return tx_var(g->p,
+		tile_any_block(g->p, at, "again", tile_whole(g->out), tx_1(g->p, TX_NOT, inside)));
+}
+
+static X some_tuples(gpu_cx *g)
+{
+	X some = NULL;
+
+	for (int n = 0; n <= g->m->outers; n++) {
+		X here = op2(g, TX_LE, g->low[n], g->high[n]);
+
+		some = some ? op2(g, TX_AND, some, here) : here;
+	}
+	return some;
+}
+
+static void passes(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	bool fast = !g->m->normalised || h->plan->operand == TILE_BF16;
+	bool exact = g->m->normalised;
+
+	initialise(g, fast ? 0 : -INFINITY);
+	tile_if_begin(g->p, at, some_tuples(g));
+	h->blocks = keep(g, "blocks",
+		op2(g, TX_DIV,
+			op2(g, TX_ADD, op2(g, TX_SUB, g->high[0], g->low[0]),
+				i32(g, h->plan->resident)),
+			i32(g, h->plan->resident)));
+	h->at.parity = tile_let(g->p, at, "parity", i32(g, 0));
+	if (fast) {
+		hopper_load_block(h, hopper_first_base(h));
+		hopper_rows(h);
+		chunks(h, 0, hopper_pipeline);
+	} else {
+		hopper_rows(h);
+	}
+	if (fast && exact) {
+		tile_if_begin(g->p, at, fast_pass_failed(h));
+		tile_note(g->p, "weights left the range of 2^s: again with the running maximum");
+		initialise(g, -INFINITY);
+	}
+	if (exact)
+		chunks(h, 0, exact_pass);
+	if (fast && exact)
+		tile_end(g->p);
+	if (fast && exact) {
+		tile_else(g->p);
+		initialise(g, -INFINITY);
+	}
+	tile_end(g->p);
+}
+
+tile_program *gpu_hopper_lower(arena *a, const gpu_plan *plan, diags *d)
+{
+	const sema_spec *s = plan->form->spec;
+	gpu_cx g = {.plan = plan, .m = plan->form, .s = s, .d = d};
+	hopper h = {.g = &g, .plan = plan};
+	char *name = arena_printf(a, "%s_%s", s->name, plan->target);
+	int column;
+
+	g.p = tile_program_create(a, name, plan->target, plan->warps, s->src);
+	g.p->min_blocks = 1;
+	source_position(s->src, s->at.begin, &g.p->line, &column);
+	g.base_coord = ARENA_ARRAY(a, X, s->axis.count + 1);
+	g.p->what = gpu_grid(&g);
+	gpu_declare_arguments(&g);
+	gpu_block_rows(&g);
+	hopper_declare(&h);
+	gpu_windows(&g);
+	hopper_barriers(&h);
+	passes(&h);
+	gpu_epilogue(&g);
+	tile_place_shared(g.p);
+	return diag_error_count(d) ? NULL : g.p;
+}

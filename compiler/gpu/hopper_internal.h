@@ -1,0 +1,61 @@
+/* hopper_internal.h: the state that the files of the wgmma lowering share.
+ *
+ *   hopper_plan.c   whether a form fits the family, and its sizes
+ *   hopper_load.c   tensor maps, key blocks through TMA, rows and outer vectors
+ *   hopper_pipe.c   the pipeline of products and softmax
+ *   hopper.c        the program: fast pass, check, exact pass
+ *
+ * A block of resident keys lies in shared memory in tiles of plan->load keys, each filled by TMA
+ * and guarded by its own mbarrier. Steps walk a block from its newest keys to its oldest: step h
+ * scores keys [resident - (h + 1) * key_tile, resident - h * key_tile) of it. Who is last to use a
+ * tile (a counter says) has the next block's keys loaded over it; there is no producer warp. */
+#pragma once
+#include "arch/arch.h"
+#include "gpu/gpu_internal.h"
+
+/* Where the pipeline stands: one iteration is one outer position against one block. */
+typedef struct {
+	tile_var *outer;  /* of the chunk's outer positions; NULL without outer axes */
+	tile_var *block;  /* number of the block, newest keys first */
+	tile_var *base;   /* first key of the block, may be negative */
+	tile_var *parity; /* of the block's load */
+	tile_var *load;   /* the block is used for the last time and another load follows */
+} hopper_place;
+
+typedef struct {
+	gpu_cx *g;
+	const gpu_plan *plan;
+	/* shared memory */
+	tile_buffer *key[MODEL_MAX_SEGMENTS], *value[MODEL_MAX_OUTPUTS];
+	tile_arg *key_map[MODEL_MAX_SEGMENTS], *value_map[MODEL_MAX_OUTPUTS];
+	tile_mbar *key_full, *value_full, *key_done, *value_done;
+	int tiles, steps;                       /* of a block: TMA tiles; score tiles */
+	tile_buffer *rows;                      /* row streams on their way to registers */
+	tile_buffer *staged[MODEL_MAX_STREAMS]; /* outer streams: one row an outer position */
+	/* registers */
+	tile_frag *s[2], *p;
+	/* the loops */
+	X blocks, chunk_steps; /* how many blocks; outer positions of this chunk */
+	X chunk0;              /* first outer position of this chunk */
+	X more_chunks;         /* another chunk follows */
+	hopper_place at;
+} hopper;
+
+/* --- hopper_plan.c --- */
+/* Sizes for the family; false: the form does not fit it, p->why says why. */
+bool hopper_plan(gpu_plan *p, const arch *a);
+/* --- hopper_load.c --- */
+void hopper_declare(hopper *h);
+void hopper_barriers(hopper *h); /* initialised and visible */
+void hopper_rows(hopper *h);     /* row streams in registers, scaled */
+/* Loads one tile; in flow of one warp. */
+void hopper_load_keys(hopper *h, X base, X tile);
+void hopper_load_values(hopper *h, X base, X tile);
+void hopper_load_block(hopper *h, X base); /* all tiles; block-uniform flow */
+void hopper_stage(hopper *h);              /* the chunk's outer vectors, visible to all */
+void hopper_build_a(hopper *h);            /* A and c at g->outer */
+void hopper_load_gv(hopper *h);            /* Gv at g->outer */
+void hopper_add_step(hopper *h);           /* O += Gv W */
+/* --- hopper_pipe.c --- */
+X hopper_first_base(hopper *h); /* of the newest block */
+void hopper_pipeline(hopper *h);

@@ -1,0 +1,457 @@
+/* hopper_pipe.c: the pipeline of products and softmax over a chunk of outer positions.
+ * in:  loaded blocks (h->at), staged outer vectors
+ * out: O, l without a running maximum: weights are 2^s
+ *
+ * Steps of two score tiles take turns. While the softmax of step h + 1 runs, the tensor cores have
+ * P V of step h and S = A B of step h + 2. At the end of an outer position the last P V and the
+ * first S of the next position overlap with O += Gv W. Without outer axes O is accumulated in
+ * place and the steps of two blocks join without a seam.
+ * A product reads registers and shared memory until the wait that covers it: a wait lists the
+ * register tiles that may be touched from there on, a tile of keys is given back behind it. */
+#include "gpu/hopper_internal.h"
+
+static X i32(gpu_cx *g, int64_t v)
+{
+	return tx_i32(g->p, v);
+}
+
+static X op2(gpu_cx *g, tile_expr_op op, X a, X b)
+{
+	return tx_2(g->p, op, a, b);
+}
+
+static X var(const hopper *h, tile_var *v)
+{
+	return tx_var(h->g->p, v);
+}
+
+static X keep(gpu_cx *g, const char *name, X v)
+{
+	return tx_var(g->p, tile_let(g->p, g->s->at, name, v));
+}
+
+/* --- places --- */
+
+static int steps_a_tile(const hopper *h)
+{
+	return h->plan->load / h->plan->key_tile;
+}
+
+static bool first_of_tile(const hopper *h, int step)
+{
+	return step % steps_a_tile(h) == 0;
+}
+
+static bool last_of_tile(const hopper *h, int step)
+{
+	return step % steps_a_tile(h) == steps_a_tile(h) - 1;
+}
+
+static int tile_of(const hopper *h, int step)
+{
+	return h->tiles - 1 - step / steps_a_tile(h);
+}
+
+/* First key of a step in its block, and in its tile. */
+static int key_of(const hopper *h, int step)
+{
+	return h->plan->resident - (step + 1) * h->plan->key_tile;
+}
+
+static int row_of(const hopper *h, int step)
+{
+	return key_of(h, step) % h->plan->load;
+}
+
+/* True at the first and last outer position of the chunk; constant without outer axes. */
+static X at_first(const hopper *h)
+{
+	if (!h->at.outer)
+		return tx_bool(h->g->p, true);
+	return op2(h->g, TX_EQ, var(h, h->at.outer), i32(h->g, 0));
+}
+
+static X at_last(const hopper *h)
+{
+	if (!h->at.outer)
+		return tx_bool(h->g->p, true);
+	return op2(
+		h->g, TX_EQ, op2(h->g, TX_ADD, var(h, h->at.outer), i32(h->g, 1)), h->chunk_steps);
+}
+
+static X another_block(const hopper *h)
+{
+	return op2(h->g, TX_LT, op2(h->g, TX_ADD, var(h, h->at.block), i32(h->g, 1)), h->blocks);
+}
+
+/* Whether this is the block's last use and another load follows. */
+static X load_follows(const hopper *h)
+{
+	X more = another_block(h);
+
+	if (h->more_chunks)
+		more = op2(h->g, TX_OR, more, h->more_chunks);
+	return op2(h->g, TX_AND, at_last(h), more);
+}
+
+X hopper_first_base(hopper *h)
+{
+	return op2(h->g, TX_SUB, h->g->high[0], i32(h->g, h->plan->resident - 1));
+}
+
+/* Base of the load that follows: the next block, or the newest one for another chunk. */
+static X next_base(hopper *h)
+{
+	gpu_cx *g = h->g;
+	X next = op2(g, TX_SUB, var(h, h->at.base), i32(g, h->plan->resident));
+
+	if (!h->more_chunks)
+		return next;
+	return tx_3(g->p, TX_SELECT, another_block(h), next, hopper_first_base(h));
+}
+
+static void set_outer(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	if (h->at.outer)
+		g->outer[g->m->outers - 1] = op2(g, TX_ADD, h->chunk0, var(h, h->at.outer));
+}
+
+static void start_place(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+
+	h->at.outer = g->m->outers ? tile_let(g->p, at, "step", i32(g, 0)) : NULL;
+	h->at.block = tile_let(g->p, at, "block", i32(g, 0));
+	h->at.base = tile_let(g->p, at, "base", hopper_first_base(h));
+	h->at.load = tile_let(g->p, at, "load", load_follows(h));
+	set_outer(h);
+}
+
+/* To the next outer position, or to the first one against the next block. */
+static void advance(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	X last, one;
+
+	if (!h->at.outer) {
+		tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), i32(g, 1)));
+		tile_set(g->p, at, h->at.base,
+			op2(g, TX_SUB, var(h, h->at.base), i32(g, h->plan->resident)));
+		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
+	} else {
+		last = keep(g, "last", at_last(h));
+		one = i32(g, 1);
+		tile_set(g->p, at, h->at.outer,
+			tx_3(g->p, TX_SELECT, last, i32(g, 0),
+				op2(g, TX_ADD, var(h, h->at.outer), one)));
+		tile_if_begin(g->p, at, last);
+		tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), one));
+		tile_set(g->p, at, h->at.base,
+			op2(g, TX_SUB, var(h, h->at.base), i32(g, h->plan->resident)));
+		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, one, var(h, h->at.parity)));
+		tile_end(g->p);
+	}
+	tile_set(g->p, at, h->at.load, load_follows(h));
+	set_outer(h);
+}
+
+/* --- tiles of keys: wait for one, give one back --- */
+
+static void await_tile(hopper *h, tile_mbar *full, int step, X first, X parity)
+{
+	gpu_cx *g = h->g;
+	bool always = tx_is_const(first, 1);
+
+	if (!first_of_tile(h, step))
+		return;
+	if (!always)
+		tile_if_begin(g->p, g->s->at, first);
+	tile_await(g->p, g->s->at, full, i32(g, tile_of(h, step)), parity);
+	if (!always)
+		tile_end(g->p);
+}
+
+/* The last warp that is done with the tile has the next block's loaded. */
+static void give_back(hopper *h, bool keys, int step, X load, X base)
+{
+	gpu_cx *g = h->g;
+	X tile = i32(g, tile_of(h, step)), n;
+	int warps = h->plan->warps;
+
+	if (!last_of_tile(h, step))
+		return;
+	tile_if_begin(g->p, g->s->at, load);
+	n = tx_var(g->p,
+		tile_count(g->p, g->s->at, "before", keys ? h->key_done : h->value_done, tile));
+	tile_if_begin(
+		g->p, g->s->at, op2(g, TX_EQ, op2(g, TX_MOD, n, i32(g, warps)), i32(g, warps - 1)));
+	tile_note(g->p, "every warp is done with this tile: load the next block's");
+	if (keys)
+		hopper_load_keys(h, base, tile);
+	else
+		hopper_load_values(h, base, tile);
+	tile_end(g->p);
+	tile_end(g->p);
+}
+
+static void keys_done(hopper *h, int step)
+{
+	give_back(h, true, step, var(h, h->at.load), next_base(h));
+}
+
+static void values_done(hopper *h, int step)
+{
+	give_back(h, false, step, var(h, h->at.load), next_base(h));
+}
+
+/* --- products --- */
+
+static void score_product(hopper *h, int step, tile_frag *s)
+{
+	gpu_cx *g = h->g;
+
+	for (int i = 0; i < g->m->segments; i++)
+		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
+			tile_part(h->key[i], i32(g, tile_of(h, step)), i32(g, row_of(h, step)),
+				i32(g, 0), h->plan->key_tile, g->a[i]->cols),
+			false, i == 0);
+	tile_wgmma_commit(g->p, g->s->at);
+}
+
+static void value_product(hopper *h, int step, bool zero)
+{
+	gpu_cx *g = h->g;
+
+	for (int i = 0; i < g->m->outputs; i++) {
+		int cols = (h->plan->e_extent[i] + 15) / 16 * 16;
+
+		if (h->value[i])
+			tile_wgmma(g->p, g->m->output[i].inner->at,
+				tile_columns(g->sum, i32(g, h->plan->e_offset[i]), cols),
+				tile_whole(h->p),
+				tile_part(h->value[i], i32(g, tile_of(h, step)),
+					i32(g, row_of(h, step)), i32(g, 0), h->plan->key_tile,
+					cols),
+				true, zero);
+	}
+	tile_wgmma_commit(g->p, g->s->at);
+}
+
+static void fence(hopper *h, tile_frag *a, tile_frag *b, tile_frag *c, tile_frag *d)
+{
+	tile_frag *f[4] = {a, b, c, d};
+	int n = 0;
+
+	while (n < 4 && f[n])
+		n++;
+	tile_wgmma_fence(h->g->p, h->g->s->at, f, n);
+}
+
+static void wait(hopper *h, int groups, tile_frag *a, tile_frag *b)
+{
+	tile_frag *f[2] = {a, b};
+
+	tile_wgmma_wait(h->g->p, h->g->s->at, groups, f, b ? 2 : 1);
+}
+
+/* --- softmax --- */
+
+static void softmax(hopper *h, int step)
+{
+	gpu_cx *g = h->g;
+	tile_frag *s = h->s[step & 1];
+	loc at = g->s->at;
+
+	g->score = s;
+	gpu_scores(g, op2(g, TX_ADD, var(h, h->at.base), i32(g, key_of(h, step))));
+	if (!g->m->normalised)
+		return;
+	tile_map(g->p, at, tile_whole(s), tx_1(g->p, TX_EX2, tx_frag(g->p, s)));
+	tile_reduce(g->p, at, g->l_sum, WORD_SUM, tile_whole(s));
+}
+
+static void pack(hopper *h, int step)
+{
+	gpu_cx *g = h->g;
+
+	tile_map(g->p, g->s->at, tile_whole(h->p),
+		tx_cvt(g->p, h->plan->operand, tx_frag(g->p, h->s[step & 1])));
+}
+
+/* --- the pipeline --- */
+
+static bool zero_first(const hopper *h, int step)
+{
+	return h->at.outer && step == 0;
+}
+
+/* Scores of steps 0 and 1, weights of step 0. */
+static void fill_pipeline(hopper *h)
+{
+	gpu_cx *g = h->g;
+	X yes = tx_bool(g->p, true), parity = var(h, h->at.parity);
+
+	hopper_build_a(h);
+	await_tile(h, h->key_full, 0, yes, parity);
+	await_tile(h, h->key_full, 1, yes, parity);
+	fence(h, h->s[0], h->s[1], g->a[0], NULL);
+	score_product(h, 0, h->s[0]);
+	score_product(h, 1, h->s[1]);
+	wait(h, 1, h->s[0], NULL);
+	keys_done(h, 0);
+	softmax(h, 0);
+	pack(h, 0);
+}
+
+/* P V of `step`, scores of two steps later, softmax of the next. */
+static void middle_step(hopper *h, int step)
+{
+	gpu_cx *g = h->g;
+	tile_frag *now = h->s[step & 1], *next = h->s[(step + 1) & 1];
+	X first = at_first(h), parity = var(h, h->at.parity);
+
+	await_tile(h, h->value_full, step, first, parity);
+	await_tile(h, h->key_full, step + 2, first, parity);
+	fence(h, g->sum, now, h->p, g->a[0]);
+	value_product(h, step, zero_first(h, step));
+	score_product(h, step + 2, now);
+	wait(h, 2, next, NULL);
+	keys_done(h, step + 1);
+	softmax(h, step + 1);
+	wait(h, 1, g->sum, h->p);
+	values_done(h, step);
+	pack(h, step + 1);
+}
+
+/* The last step but one: no scores are left to issue. */
+static void late_step(hopper *h)
+{
+	int step = h->steps - 2;
+	gpu_cx *g = h->g;
+
+	await_tile(h, h->value_full, step, at_first(h), var(h, h->at.parity));
+	fence(h, g->sum, h->p, NULL, NULL);
+	value_product(h, step, zero_first(h, step));
+	wait(h, 1, h->s[(step + 1) & 1], NULL);
+	keys_done(h, step + 1);
+	softmax(h, step + 1);
+	wait(h, 0, g->sum, h->p);
+	values_done(h, step);
+	pack(h, step + 1);
+}
+
+/* The last P V of an outer position under the first scores of the next one. */
+static void next_position(hopper *h)
+{
+	gpu_cx *g = h->g;
+	int step = h->steps - 1;
+	X load, base, first, parity;
+
+	await_tile(h, h->value_full, step, at_first(h), var(h, h->at.parity));
+	hopper_load_gv(h);
+	load = keep(g, "loads", var(h, h->at.load));
+	base = keep(g, "from", next_base(h));
+	advance(h);
+	hopper_build_a(h);
+	first = at_first(h);
+	parity = var(h, h->at.parity);
+	await_tile(h, h->key_full, 0, first, parity);
+	await_tile(h, h->key_full, 1, first, parity);
+	fence(h, g->sum, h->p, h->s[0], g->a[0]);
+	value_product(h, step, false);
+	score_product(h, 0, h->s[0]);
+	wait(h, 1, g->sum, h->p);
+	give_back(h, false, step, load, base);
+	hopper_add_step(h);
+	fence(h, h->s[1], g->a[0], NULL, NULL);
+	score_product(h, 1, h->s[1]);
+	wait(h, 1, h->s[0], NULL);
+	keys_done(h, 0);
+	softmax(h, 0);
+	pack(h, 0);
+}
+
+/* The last two steps of a block with the first two scores of the next. */
+static void next_block(hopper *h)
+{
+	gpu_cx *g = h->g;
+	int step = h->steps - 2;
+	X yes = tx_bool(g->p, true), next, load, base;
+
+	next = keep(g, "next_parity", op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
+	await_tile(h, h->value_full, step, yes, var(h, h->at.parity));
+	await_tile(h, h->key_full, 0, yes, next);
+	fence(h, g->sum, h->s[0], h->p, g->a[0]);
+	value_product(h, step, false);
+	score_product(h, 0, h->s[0]);
+	wait(h, 2, h->s[1], NULL);
+	keys_done(h, step + 1);
+	softmax(h, step + 1);
+	wait(h, 1, g->sum, h->p);
+	values_done(h, step);
+	pack(h, step + 1);
+
+	step++;
+	await_tile(h, h->value_full, step, yes, var(h, h->at.parity));
+	await_tile(h, h->key_full, 1, yes, next);
+	fence(h, g->sum, h->s[1], h->p, g->a[0]);
+	value_product(h, step, false);
+	score_product(h, 1, h->s[1]);
+	load = keep(g, "loads", var(h, h->at.load));
+	base = keep(g, "from", next_base(h));
+	advance(h);
+	wait(h, 2, h->s[0], NULL);
+	keys_done(h, 0);
+	softmax(h, 0);
+	wait(h, 1, g->sum, h->p);
+	give_back(h, false, step, load, base);
+	pack(h, 0);
+}
+
+static void drain(hopper *h)
+{
+	gpu_cx *g = h->g;
+	int step = h->steps - 1;
+
+	if (!h->at.outer)
+		late_step(h);
+	await_tile(h, h->value_full, step, at_first(h), var(h, h->at.parity));
+	if (h->at.outer)
+		hopper_load_gv(h);
+	fence(h, g->sum, h->p, NULL, NULL);
+	value_product(h, step, zero_first(h, step));
+	wait(h, 0, g->sum, h->p);
+	values_done(h, step);
+	if (h->at.outer)
+		hopper_add_step(h);
+	tile_set(g->p, g->s->at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
+}
+
+void hopper_pipeline(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	X total = h->blocks;
+	tile_var *it;
+
+	if (g->m->outers)
+		total = keep(g, "total", op2(g, TX_MUL, total, h->chunk_steps));
+	start_place(h);
+	fill_pipeline(h);
+	it = tile_for_begin(g->p, at, "it", i32(g, 1), op2(g, TX_ADD, total, i32(g, 1)), i32(g, 1));
+	for (int step = 0; step + 2 < h->steps; step++)
+		middle_step(h, step);
+	if (h->at.outer)
+		late_step(h);
+	tile_break(g->p, at, op2(g, TX_EQ, tx_var(g->p, it), total));
+	if (h->at.outer)
+		next_position(h);
+	else
+		next_block(h);
+	tile_end(g->p);
+	drain(h);
+}

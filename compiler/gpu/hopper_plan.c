@@ -1,0 +1,173 @@
+/* hopper_plan.c: whether a row form fits the wgmma family, and its sizes.
+ * in:  a plan with operands and columns chosen, the architecture
+ * out: rows, key tile, resident keys, staged outer vectors; or the reason against the family
+ * Accumulators, two score tiles and A live in registers (one block an SM, so a thread may have all
+ * of them); keys and values of a block in shared memory. */
+#include "arch/arch.h"
+#include "gpu/gpu_internal.h"
+#include "gpu/hopper_internal.h"
+
+enum {
+	REGISTERS_OTHER = 16, /* addresses, row vectors, loop counters */
+	REGISTERS_AIM = 250,
+	CHUNK = 32,    /* outer vectors staged at a time */
+	BARRIERS = 512 /* bytes */
+};
+
+static int pad(int64_t x, int unit)
+{
+	return (int)((x + unit - 1) / unit * unit);
+}
+
+/* A tensor map can load x: its own type, features last, the inner axis once. */
+static bool mappable(const gpu_plan *p, const expr *x, const sema_axis *d)
+{
+	int inner = 0, rank;
+
+	if (!x || !gpu_copyable(p, x, d))
+		return false;
+	rank = x->load.tensor->rank;
+	for (int i = 0; i + 1 < rank; i++)
+		inner += x->load.sub[i]->axis == p->form->inner;
+	return inner == 1 && rank >= 2 && rank <= 5;
+}
+
+static const char *unfit(const gpu_plan *p)
+{
+	const row_form *m = p->form;
+
+	if (p->operand != p->value_operand || tile_type_bytes(p->operand) != 2)
+		return "it takes operands of one 16-bit type";
+	if (!m->segments || !p->e_total)
+		return "it needs a score product and a value product";
+	for (int i = 0; i < m->segments; i++)
+		if (!mappable(p, m->segment[i].b, m->segment[i].d))
+			return "a key operand is no plain tensor with features in multiples of 8";
+	for (int i = 0; i < m->outputs; i++)
+		if (m->output[i].kind == OUTPUT_SUM &&
+			!mappable(p, m->output[i].inner, m->output[i].e))
+			return "a value operand is no plain tensor with features in multiples of 8";
+	return NULL;
+}
+
+/* --- resources --- */
+
+static int register_need(const gpu_plan *p, int key_tile)
+{
+	const row_form *m = p->form;
+	int n = REGISTERS_OTHER + p->e_total / 2 + key_tile + key_tile / 4;
+
+	for (int i = 0; i < p->streams.count; i++)
+		if (p->streams.item[i].outer < 0)
+			n += pad(p->streams.item[i].d->extent, 16) / 4;
+	if (m->outers)
+		n += p->e_total / 2;
+	for (int i = 0; i < m->segments; i++)
+		if (model_stream_find(&p->streams, m->segment[i].a) < 0)
+			n += pad(m->segment[i].d->extent, 16) / 4;
+	return n;
+}
+
+static int64_t shared_need(const gpu_plan *p)
+{
+	const row_form *m = p->form;
+	int64_t bytes = BARRIERS;
+	int rows = 0;
+
+	for (int i = 0; i < m->segments; i++)
+		bytes += (int64_t)p->resident * pad(m->segment[i].d->extent, 64) * 2;
+	for (int i = 0; i < m->outputs; i++)
+		if (m->output[i].kind == OUTPUT_SUM)
+			bytes += (int64_t)p->resident * pad(p->e_extent[i], 64) * 2;
+	for (int i = 0; i < p->streams.count; i++) {
+		int cols = pad(p->streams.item[i].d->extent, 16);
+
+		if (p->streams.item[i].outer >= 0)
+			bytes += pad((int64_t)p->chunk * cols * 2, 1024);
+		else if (cols > rows)
+			rows = cols;
+	}
+	return bytes + (int64_t)p->rows * rows * 2;
+}
+
+/* --- choices --- */
+
+static void choose_rows(gpu_plan *p)
+{
+	const sema_setting *rows = gpu_setting(p, "rows");
+
+	p->rows = 128;
+	if (rows && rows->integer >= 64 && rows->integer <= 256 && rows->integer % 64 == 0)
+		p->rows = (int)rows->integer;
+	p->warps = p->rows / 16;
+}
+
+static bool choose_key_tile(gpu_plan *p)
+{
+	static const int sizes[] = {64, 48, 32, 16};
+	const sema_setting *x = gpu_setting(p, "tile");
+
+	p->key_tile = 0;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !p->key_tile; i++)
+		if (register_need(p, sizes[i]) <= REGISTERS_AIM)
+			p->key_tile = sizes[i];
+	if (x && x->integer >= 16 && x->integer <= 256 && x->integer % 16 == 0)
+		p->key_tile = (int)x->integer;
+	if (!p->key_tile)
+		return false;
+	p->registers = register_need(p, p->key_tile);
+	p->load = p->key_tile;
+	while (p->load < 64)
+		p->load *= 2;
+	return true;
+}
+
+/* A block has an even number of steps, whole tiles. */
+static bool choose_resident(gpu_plan *p, const arch *a)
+{
+	const sema_setting *x = gpu_setting(p, "resident");
+	int unit = 2 * p->key_tile > p->load ? 2 * p->key_tile : p->load;
+	int64_t most = a->shared_block;
+
+	p->chunk = p->form->outers ? CHUNK : 0;
+	p->resident = 256 / unit * unit;
+	if (x && x->integer >= unit && x->integer <= 512)
+		p->resident = (int)(x->integer / unit * unit);
+	while (p->resident > unit && shared_need(p) > most)
+		p->resident -= unit;
+	while (p->chunk > 8 && shared_need(p) > most)
+		p->chunk /= 2;
+	p->slots = 1;
+	p->shared_bytes = shared_need(p);
+	return p->resident >= unit && p->shared_bytes <= most;
+}
+
+bool hopper_plan(gpu_plan *p, const arch *a)
+{
+	const char *why = unfit(p);
+
+	if (!arch_has(a, ARCH_WGMMA | ARCH_TMA))
+		return false;
+	p->family = GPU_WGMMA;
+	if (!why) {
+		choose_rows(p);
+		if (!choose_key_tile(p))
+			why = "the accumulators need more registers than a thread has";
+		else if (!choose_resident(p, a))
+			why = "a block of keys does not fit in shared memory";
+	}
+	if (why) {
+		p->family = GPU_MMA;
+		gpu_because(p, "not wgmma: %s", why);
+		return false;
+	}
+	gpu_because(p, "wgmma and TMA: %d warpgroups of 64 rows, keys by TMA in tiles of %d",
+		p->rows / 64, p->load);
+	gpu_because(p, "tile %s = %d: about %d registers a thread", p->form->inner->name,
+		p->key_tile, p->registers);
+	gpu_because(p, "resident %s = %d: %lld of %d bytes of shared memory", p->form->inner->name,
+		p->resident, (long long)p->shared_bytes, a->shared_block);
+	if (p->chunk)
+		gpu_because(p, "vectors of %d outer positions staged at a time", p->chunk);
+	return true;
+}
