@@ -143,13 +143,13 @@ static device_kernel *generate_gpu(
 		.arch = c->arch,
 		.device = c->device};
 	device_times times;
-	device_tuned tuned;
+	device_tuned *tuned = ARENA_NEW(c->arena, device_tuned);
 
 	for (size_t k = 0; k < n; k++)
 		define[k] = (sema_define){arena_strdup(c->arena, c->options.defines[k].name),
 			arena_strdup(c->arena, c->options.defines[k].value)};
-	if (device_tuned_find(api_system(c->context), &r, NULL, c->arena, &tuned))
-		r.choice = &tuned.choice;
+	if (device_tuned_find(api_system(c->context), &r, NULL, c->arena, tuned))
+		r.choice = &tuned->choice;
 	return device_compile(api_system(c->context), &r, c->arena, c->diags, &times);
 }
 
