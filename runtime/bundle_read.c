@@ -106,7 +106,7 @@ static rt_status read_kernels(rt_bundle *b, bundle_io *io, rt_error *err)
 		io->bad = true;
 	for (uint32_t k = 0; k < n && !io->bad && !io->full; k++) {
 		bundle_io_kernel(io, &b->kernel[k]);
-		io->bad |= !io->full && !valid_kernel(&b->kernel[k]);
+		io->bad |= !io->bad && !io->full && !valid_kernel(&b->kernel[k]);
 	}
 	if (io->full)
 		return rt_error_set(err, RT_NO_MEMORY, NULL, "out of memory");

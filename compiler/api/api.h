@@ -2,7 +2,6 @@
  * libtrikl-rt (runtime/api/api.h).
  *
  *   compile.c    text -> kernel
- *   describe.c   a checked spec as a caller sees it
  *   backend.c    launches: CPU, reference, and GPU programs with the compiler behind them
  *   target.c     names of GPU targets
  *   guard.c      our bugs and the end of memory, caught and turned into a status */
@@ -26,12 +25,6 @@ typedef struct {
 /* Calls fn(user); when it runs into our own bug, TKL_ERROR_INTERNAL, out of memory
  * TKL_ERROR_MEMORY. What fn had allocated may be lost then. */
 tkl_status api_guard(tkl_status (*fn)(void *user), void *user);
-
-/* --- describe.c --- */
-
-/* In `a`. */
-rt_interface api_describe(arena *a, const sema_spec *s);
-DLDataType api_dtype(sema_dtype t);
 
 /* --- backend.c --- */
 

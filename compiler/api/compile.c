@@ -106,7 +106,7 @@ static tkl_status check_spec(compilation *c, const ast_file *file, const ast_spe
 	c->spec = sema_check(c->arena, file, spec, c->source, define, (int)n, c->diags);
 	if (!c->spec || diag_error_count(c->diags))
 		return fail_with_diagnostic(c, TKL_ERROR_SPEC, DIAG_ERROR);
-	c->interface = api_describe(c->arena, c->spec);
+	c->interface = device_interface(c->arena, c->spec);
 	return TKL_OK;
 }
 

@@ -78,6 +78,20 @@ void sim_close(sim_engine *m); /* NULL is ignored */
 /* One run; faults are printed and are CLI_CHECK. */
 cli_status sim_launch(sim_engine *m, problem *p, rt_pool *pool);
 
+/* --- build_bundle.c --- */
+
+typedef struct {
+	rt_bundle_kernel kernel;
+	device_times times;
+} bundle_made;
+
+typedef enum { BUNDLE_FILE, BUNDLE_EMBED, BUNDLE_HEADER } bundle_kind;
+
+/* Compiles the spec for those of the targets that are GPUs. */
+cli_status bundle_make(
+	unit *u, sema_spec *s, const cli_target *target, int targets, bundle_made *made);
+cli_status bundle_text(unit *u, const bundle_made *made, bundle_kind kind, text *out);
+
 /* --- explain_gpu.c --- */
 
 /* Prints the plan for a GPU target, with the cost of the problem there. */

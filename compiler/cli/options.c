@@ -75,7 +75,7 @@ static const option_row rows[] = {
 	{"code", 0, OPT_STRING, "--code FILE", "run this PTX or cubin in place of the generated code",
 		VERB_TIMED, AT(code)},
 	{"emit", 0, OPT_LIST, "--emit KIND,...",
-		"ast model llvm; cpu: object header; GPU: plan tile ptx cubin cuda",
+		"ast model llvm; cpu: object header; GPU: plan tile ptx cubin cuda, bundle embed header",
 		VERB_BUILD, AT(emit)},
 	{NULL, 'o', OPT_STRING, "-o DIR", "where the files go (default: .); - is standard output",
 		VERB_BUILD, AT(out)},

@@ -1,6 +1,6 @@
 /* verb_build: writes what the stages of the compiler make of a spec: SPEC.ast, .model, for the cpu
  * SPEC.ll, .o (with SPEC.h, which declares the entry point), for a GPU target SPEC_TARGET.plan,
- * .tile, .ll, .ptx, .cubin, .cu. */
+ * .tile, .ll, .ptx, .cubin, .cu, for all GPU targets together SPEC.tklb, SPEC_bundle.c, SPEC.h. */
 #include "cli/gpu.h"
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +15,13 @@ typedef enum {
 	EMIT_TILE,
 	EMIT_PTX,
 	EMIT_CUBIN,
-	EMIT_CUDA
+	EMIT_CUDA,
+	EMIT_BUNDLE,
+	EMIT_EMBED
 } emit_kind;
 
 /* What a kind is made for. */
-enum { FOR_SPEC = 1, FOR_CPU = 2, FOR_GPU = 4 };
+enum { FOR_SPEC = 1, FOR_CPU = 2, FOR_GPU = 4, FOR_GPUS = 8 /* all of them together */ };
 
 static const struct {
 	const char *name, *ending;
@@ -30,12 +32,14 @@ static const struct {
 	[EMIT_MODEL] = {"model", "model", FOR_SPEC, 0},
 	[EMIT_LLVM] = {"llvm", "ll", FOR_CPU | FOR_GPU, DEVICE_LLVM},
 	[EMIT_OBJECT] = {"object", "o", FOR_CPU, 0},
-	[EMIT_HEADER] = {"header", "h", FOR_CPU, 0},
+	[EMIT_HEADER] = {"header", "h", FOR_CPU | FOR_GPUS, 0},
 	[EMIT_PLAN] = {"plan", "plan", FOR_GPU, DEVICE_PLAN},
 	[EMIT_TILE] = {"tile", "tile", FOR_GPU, DEVICE_TILE},
 	[EMIT_PTX] = {"ptx", "ptx", FOR_GPU, DEVICE_PTX},
 	[EMIT_CUBIN] = {"cubin", "cubin", FOR_GPU, DEVICE_PTX},
 	[EMIT_CUDA] = {"cuda", "cu", FOR_GPU, DEVICE_CUDA},
+	[EMIT_BUNDLE] = {"bundle", "tklb", FOR_GPUS, 0},
+	[EMIT_EMBED] = {"embed", "c", FOR_GPUS, 0},
 };
 #define KINDS ((int)(sizeof kinds / sizeof *kinds))
 
@@ -61,8 +65,8 @@ static cli_status kind_parse(const options *o, const char *word, bool *wanted)
 	}
 	const char *near = diag_nearest(word, names, KINDS);
 	message_error(o,
-		"--emit: '%s' is not ast, model, llvm, object, header, plan, tile, ptx, cubin or "
-		"cuda%s%s%s",
+		"--emit: '%s' is not ast, model, llvm, object, header, plan, tile, ptx, cubin, "
+		"cuda, bundle or embed%s%s%s",
 		word, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 	return CLI_USAGE;
 }
@@ -119,6 +123,8 @@ static bool make(unit *u, sema_spec *s, const row_form *m, emit_kind kind, text 
 	case EMIT_PTX:
 	case EMIT_CUBIN:
 	case EMIT_CUDA:
+	case EMIT_BUNDLE:
+	case EMIT_EMBED:
 		break;
 	}
 	return false;
@@ -212,16 +218,6 @@ static cli_status emit_gpu(job *b, unit *u, device_build *build, emit_kind kind)
 	return status;
 }
 
-static void add_times(device_times *sum, const device_times *t)
-{
-	sum->plan_ms += t->plan_ms;
-	sum->lower_ms += t->lower_ms;
-	sum->verify_ms += t->verify_ms;
-	sum->build_ms += t->build_ms;
-	sum->optimise_ms += t->optimise_ms;
-	sum->generate_ms += t->generate_ms;
-}
-
 static cli_status build_gpu(job *b, unit *u, sema_spec *s, const cli_target *target)
 {
 	const arch *a = target->arch;
@@ -237,8 +233,34 @@ static cli_status build_gpu(job *b, unit *u, sema_spec *s, const cli_target *tar
 	for (int k = 0; k < KINDS && status == CLI_OK; k++)
 		if (b->wanted[k] && (kinds[k].made_for & FOR_GPU))
 			status = emit_gpu(b, u, &build, (emit_kind)k);
-	add_times(&b->times, &build.times);
+	device_times_add(&b->times, &build.times);
 	device_build_clear(&build);
+	return status;
+}
+
+static cli_status build_bundle(job *b, unit *u, sema_spec *s)
+{
+	static const struct {
+		emit_kind kind;
+		bundle_kind form;
+		const char *suffix; /* of the file's name */
+	} part[] = {{EMIT_BUNDLE, BUNDLE_FILE, ""}, {EMIT_EMBED, BUNDLE_EMBED, "_bundle"},
+		{EMIT_HEADER, BUNDLE_HEADER, ""}};
+	bundle_made made;
+	cli_status status = bundle_make(u, s, b->target, b->targets, &made);
+
+	for (size_t n = 0; n < sizeof part / sizeof *part && status == CLI_OK; n++) {
+		text t = {0};
+
+		if (!b->wanted[part[n].kind])
+			continue;
+		status = bundle_text(u, &made, part[n].form, &t);
+		if (status == CLI_OK)
+			status = put(u->o, arena_printf(u->arena, "%s%s", s->name, part[n].suffix),
+				kinds[part[n].kind].ending, &t);
+		text_free(&t);
+	}
+	device_times_add(&b->times, &made.times);
 	return status;
 }
 
@@ -265,6 +287,8 @@ static cli_status build_file(job *b, const char *path)
 	for (int t = 0; t < b->targets && status == CLI_OK; t++)
 		status = b->target[t].arch ? build_gpu(b, &u, s, &b->target[t])
 					   : build_cpu(b, &u, s);
+	if (status == CLI_OK && b->gpu && any_wanted(b, FOR_GPUS))
+		status = build_bundle(b, &u, s);
 	if (status == CLI_OK && b->o->time_report)
 		print_times(b, &u);
 	unit_close(&u);
@@ -274,12 +298,19 @@ static cli_status build_file(job *b, const char *path)
 /* Each kind needs a target that it is made for. */
 static cli_status kinds_fit(const job *b)
 {
-	unsigned made_for = FOR_SPEC | (b->cpu ? FOR_CPU : 0u) | (b->gpu ? FOR_GPU : 0u);
+	unsigned made_for = FOR_SPEC | (b->cpu ? FOR_CPU : 0u) | (b->gpu ? FOR_GPU | FOR_GPUS : 0u);
 
+	if (b->cpu && b->gpu && (b->wanted[EMIT_HEADER] || b->wanted[EMIT_OBJECT]) &&
+		any_wanted(b, FOR_GPUS)) {
+		message_error(b->o,
+			"the header of the cpu's object and that of the GPUs' bundle have one "
+			"name: build them apart");
+		return CLI_USAGE;
+	}
 	for (int k = 0; k < KINDS; k++) {
 		if (!b->wanted[k] || (kinds[k].made_for & made_for))
 			continue;
-		if (kinds[k].made_for & FOR_GPU)
+		if (kinds[k].made_for & (FOR_GPU | FOR_GPUS))
 			message_error(b->o,
 				"--emit %s needs a GPU target, as in --target sm_90; see trikl "
 				"targets",
@@ -302,7 +333,8 @@ static int count_files(const job *b)
 			n += kinds[k].made_for & FOR_SPEC
 				     ? 1
 				     : (kinds[k].made_for & FOR_CPU ? b->cpu : 0) +
-					       (kinds[k].made_for & FOR_GPU ? gpus : 0);
+					       (kinds[k].made_for & FOR_GPU ? gpus : 0) +
+					       (kinds[k].made_for & FOR_GPUS ? b->gpu : 0);
 	}
 	return n;
 }
@@ -333,7 +365,7 @@ static cli_status job_settle(job *b)
 		status = CLI_USAGE;
 	}
 	if (!standard)
-		b->wanted[EMIT_HEADER] |= b->wanted[EMIT_OBJECT];
+		b->wanted[EMIT_HEADER] |= b->wanted[EMIT_OBJECT] && b->cpu;
 	if (status == CLI_OK && o->out && !standard)
 		status = file_make_directory(o, o->out);
 	return status;

@@ -8,6 +8,9 @@
  *   system.c     the driver, ptxas and the disk cache: opened when first needed, shared
  *   code.c       a request's code: from the cache, else from the stages and an assembler
  *   kernel.c     code loaded and launched
+ *   describe.c   a checked spec as a caller sees it
+ *   bundle.c     code for several targets, compiled ahead of time
+ *   header.c     a bundle's kernel as a C header, the bundle as a C array
  *
  * Threads: a device_system and a device_kernel may be used by any number of threads at once; a
  * kernel must be destroyed before its system. Each compilation has its own arena. */
@@ -15,6 +18,7 @@
 #include "arch/arch.h"
 #include "ast/ast.h"
 #include "gpu/gpu.h"
+#include "runtime/bundle.h"
 #include "runtime/cache.h"
 #include "runtime/program.h"
 #include "runtime/ptxas.h"
@@ -27,6 +31,9 @@ typedef struct {
 } device_times;
 
 /* --- stages.c --- */
+
+/* Adds the stages' times, but not cache and load. */
+void device_times_add(device_times *sum, const device_times *t);
 
 typedef enum { DEVICE_PLAN, DEVICE_TILE, DEVICE_LLVM, DEVICE_PTX, DEVICE_CUDA } device_form;
 
@@ -116,6 +123,38 @@ device_kernel *device_adopt(device_system *s, const device_request *r, const voi
 void device_destroy(device_kernel *k); /* NULL is ignored */
 /* Its images, for launches. */
 rt_program *device_program(const device_kernel *k);
+
+/* --- describe.c --- */
+
+/* In `a`. */
+rt_interface device_interface(arena *a, const sema_spec *s);
+DLDataType device_dtype(sema_dtype t);
+
+/* --- bundle.c --- */
+
+/* Images of one spec under way; the caller sets the first two. */
+typedef struct {
+	arena *arena;
+	rt_ptxas *assembler; /* makes a cubin beside each PTX; NULL: PTX alone */
+	int images;
+	rt_bundle_image image[RT_BUNDLE_IMAGES];
+	device_times times;
+} device_bundle;
+
+/* Adds the code for a target, unless it is there. *by_tma: it cannot take every tensor; then code
+ * for device_portable_arch() belongs beside it. False: reported to `d`, or in `err` what ptxas
+ * said. */
+bool device_bundle_add(device_bundle *b, const row_form *form, const arch *a, diags *d,
+	bool *by_tma, rt_error *err);
+/* The latest architecture that kernels without TMA are generated for, of those whose code runs
+ * where `a`'s does; NULL: none. */
+const arch *device_portable_arch(const arch *a);
+
+/* --- header.c --- */
+
+void device_header(arena *a, const rt_bundle_kernel *k, text *out);
+/* The bundle as an array for the C compiler. */
+void device_embed(arena *a, const char *kernel, const void *bundle, size_t size, text *out);
 
 /* --- key.c --- */
 

@@ -12,19 +12,6 @@ struct device_kernel {
 	rt_program *program;
 };
 
-/* The architecture to compile the companion for: without the families that need tensor maps, and
- * with code that runs where `a`'s does. NULL: there is none. */
-static const arch *portable_arch(const arch *a)
-{
-	const arch *row = arch_all(NULL), *best = NULL;
-	int count;
-
-	for (arch_all(&count); count > 0; count--, row++)
-		if (!arch_has(row, ARCH_WGMMA) && arch_ptx_runs_on(row, a->major, a->minor))
-			best = row;
-	return best;
-}
-
 /* Of the compiler's messages the first error. */
 static rt_status compile_failed(const diags *d, const char *name, rt_error *err)
 {
@@ -51,7 +38,7 @@ static rt_status make_companion(void *user, rt_image_source *out, rt_error *err)
 	if (!a)
 		return rt_error_set(err, RT_NO_MEMORY, NULL, "out of memory");
 	d = diags_create(a, r.source);
-	r.arch = portable_arch(r.arch);
+	r.arch = device_portable_arch(r.arch);
 	r.choice = NULL; /* sizes that were found for the other kernel */
 	blob = device_find(k->system, &r, a, d, &code_arch, &times);
 	if (blob)
@@ -82,7 +69,7 @@ device_kernel *device_wrap(device_system *s, const device_request *r, rt_blob *b
 		device_destroy(k);
 		return NULL;
 	}
-	if (signature.maps && portable_arch(r->arch))
+	if (signature.maps && device_portable_arch(r->arch))
 		rt_program_on_demand(k->program, make_companion, k);
 	return k;
 }

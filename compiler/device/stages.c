@@ -6,6 +6,17 @@
 #include "emit/emit.h"
 #include "emit_cuda/emit_cuda.h"
 
+void device_times_add(device_times *sum, const device_times *t)
+{
+	sum->plan_ms += t->plan_ms;
+	sum->lower_ms += t->lower_ms;
+	sum->verify_ms += t->verify_ms;
+	sum->build_ms += t->build_ms;
+	sum->optimise_ms += t->optimise_ms;
+	sum->generate_ms += t->generate_ms;
+	sum->assemble_ms += t->assemble_ms;
+}
+
 static bool make_plan(device_build *b)
 {
 	double start = device_clock();

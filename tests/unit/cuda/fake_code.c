@@ -312,6 +312,34 @@ cu_result cuKernelGetFunction(cu_function *function, cu_kernel kernel)
 	return 0;
 }
 
+/* Refuses what the real one does: addresses and strides that are no multiples of 16 bytes, extents
+ * and boxes of 0 or too large. */
+cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, unsigned type, unsigned rank, void *base,
+	const uint64_t *extent, const uint64_t *stride, const unsigned *box, const unsigned *step,
+	unsigned interleave, unsigned swizzle, unsigned promotion, unsigned fill)
+{
+	cu_result r = fake_enter(FAKE_cuTensorMapEncodeTiled);
+	fake_map m = {.type = type, .rank = rank, .swizzle = swizzle, .base = (uintptr_t)base};
+
+	if (r)
+		return r;
+	if ((uintptr_t)map % 64 || rank < 1 || rank > 5 || m.base % 16 || !base || interleave ||
+		promotion > 3 || fill)
+		return 1;
+	for (unsigned d = 0; d < rank; d++) {
+		m.extent[d] = extent[d];
+		m.box[d] = box[d];
+		m.stride[d] = d ? stride[d - 1] : 0;
+		if (extent[d] < 1 || extent[d] > UINT64_C(1) << 32 || box[d] < 1 || box[d] > 256 ||
+			step[d] != 1 || m.stride[d] % 16 || m.stride[d] >> 40)
+			return 1;
+	}
+	memset(map, 0xa5, sizeof *map);
+	map->opaque[0] = m.base;
+	fake_get()->map = m;
+	return 0;
+}
+
 cu_result cuFuncLoad(cu_function function)
 {
 	(void)function;

@@ -20,7 +20,7 @@ enum {
 	FAKE_FUNCTIONS
 };
 
-enum { FAKE_DEVICES = 4, FAKE_CONTEXTS = 64, FAKE_PARAMETERS = 256 };
+enum { FAKE_DEVICES = 4, FAKE_CONTEXTS = 64, FAKE_PARAMETERS = 1024 };
 
 struct CUctx_st {
 	int device;
@@ -43,6 +43,13 @@ typedef struct {
 	unsigned char parameters[FAKE_PARAMETERS];
 } fake_launch;
 
+/* The description behind a tensor map; the map itself holds the base in its first eight bytes. */
+typedef struct {
+	unsigned type, rank, swizzle;
+	uint64_t base, extent[5], stride[5]; /* innermost first; of strides all but the first */
+	unsigned box[5];
+} fake_map;
+
 typedef struct {
 	int version, devices;
 	int major[FAKE_DEVICES], minor[FAKE_DEVICES];
@@ -62,6 +69,7 @@ typedef struct {
 	pthread_mutex_t lock;
 	double clock; /* ms; each event takes one, launches take FAKE_TIMES */
 	fake_launch last;
+	fake_map map; /* the newest one encoded */
 } fake_state;
 
 /* Exported by the library. */

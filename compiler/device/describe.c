@@ -1,8 +1,8 @@
 /* describe: a checked spec as a caller sees it.
  * in:  tensors, lengths and params of sema      out: the same as include/trikl.h has them */
-#include "api/api.h"
+#include "device/device.h"
 
-DLDataType api_dtype(sema_dtype t)
+DLDataType device_dtype(sema_dtype t)
 {
 	switch (t) {
 	case DTYPE_BF16:
@@ -42,7 +42,7 @@ static const tkl_tensor_info *describe_tensors(arena *a, const sema_spec *s)
 
 		info[n] = (tkl_tensor_info){.struct_size = sizeof *info,
 			.name = t->name,
-			.dtype = api_dtype(t->dtype),
+			.dtype = device_dtype(t->dtype),
 			.ndim = t->rank,
 			.dimensions = describe_dimensions(a, t),
 			.is_output = t->output};
@@ -97,7 +97,7 @@ static const tkl_param_info *describe_params(arena *a, const sema_spec *s)
 	return info;
 }
 
-rt_interface api_describe(arena *a, const sema_spec *s)
+rt_interface device_interface(arena *a, const sema_spec *s)
 {
 	return (rt_interface){.name = s->name,
 		.tensors = s->tensor.count,
