@@ -76,14 +76,15 @@ static void try_text(const char *s, size_t n, int *parsed, int *verified)
 
 static void test_damaged_texts(void **state)
 {
-	static const char *const names[] = {"product", "exact", "flow"};
+	static const char *const names[] = {
+		"product", "exact", "flow", "hopper", "wgmma_attention"};
 	char *bytes = malloc(1 << 14), *s = malloc(1 << 15);
 	int parsed = 0, verified = 0;
 	uint64_t seed = 1;
 
 	(void)state;
-	for (int i = 0; i < 6000; i++) {
-		size_t n = read_case(names[i % 3], bytes, 1 << 14);
+	for (int i = 0; i < 10000; i++) {
+		size_t n = read_case(names[i % 5], bytes, 1 << 14);
 
 		memcpy(s, bytes, n);
 		n = damage(s, n, &seed);
