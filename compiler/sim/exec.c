@@ -2,7 +2,7 @@
  * in:  a statement and the threads that are active
  * out: registers, shared and global memory changed; each element's value computed by value.c */
 #include "sim/sim_float.h"
-#include "sim/sim_internal.h"
+#include "sim/sim_async.h"
 
 /* --- slices --- */
 
@@ -118,8 +118,10 @@ static void put_element(
 			fresh[k] = (uint32_t)sim_to_f16(v->f[from + k]) << shift;
 	for (int k = 0; k < SIM_LANES; k++)
 		word[k] = lanes >> k & 1 ? (word[k] & keep) | fresh[k] : word[k];
-	if (element % f->elements == f->elements - 1)
+	if (element % f->elements == f->elements - 1) {
+		sim_written(b, f, warp, r);
 		*sim_defined(b, f, warp, r) |= lanes;
+	}
 }
 
 void sim_map(sim_block *b, const sim_stmt *s)
@@ -150,8 +152,9 @@ bool sim_any(sim_block *b, const sim_stmt *s)
 	if (!sim_slice_find(b, s, 1, &slice))
 		return false;
 	for (int w = 0; w < b->warps; w++) {
-		sim_vec any = {.b = {0}};
+		sim_vec any;
 
+		any.b[0] = 0;
 		if (!sim_converged(b, w))
 			continue;
 		for (int n = 0, count; n < slice.count; n += count) {
@@ -164,9 +167,7 @@ bool sim_any(sim_block *b, const sim_stmt *s)
 				any.b[0] |= v->b[k];
 		}
 		block |= any.b[0];
-		for (int k = 1; k < SIM_LANES; k++)
-			any.b[k] = any.b[0];
-		sim_set(b, s->s->arg[0].var, w, &any, CLASS_LANE);
+		sim_set(b, s->s->arg[0].var, w, &any, CLASS_UNIFORM);
 	}
 	return block;
 }

@@ -1,6 +1,6 @@
 /* flow.c: one block from its first statement to its last: variables, IF, FOR, UNROLL, BARRIER,
  * COMMIT, WAIT. Threads run in step; a mask says which execute. */
-#include "sim/sim_internal.h"
+#include "sim/sim_async.h"
 #include <string.h>
 
 /* --- variables --- */
@@ -34,6 +34,10 @@ void sim_set(sim_block *b, const tile_var *v, int warp, const sim_vec *x, sim_cl
 				sim_scalar_get(x, v->type, c == CLASS_UNIFORM ? 0 : k);
 	if (!var->set_all)
 		var->set[warp] |= b->active[warp];
+	if (c == CLASS_UNIFORM && b->active[warp] == UINT32_MAX)
+		var->same |= UINT32_C(1) << warp;
+	else
+		var->same &= ~(UINT32_C(1) << warp);
 }
 
 static void assign(sim_block *b, const sim_stmt *s)
@@ -100,10 +104,9 @@ static bool mask_set(sim_block *b, const mask *m)
 
 static void run_body(sim_block *b, const sim_body *body);
 
-/* A condition of all active threads: 1 true, 0 false for all; -1: `on` says for whom. */
-static int condition(sim_block *b, const sim_code *c, mask *on)
+int sim_condition(sim_block *b, const sim_code *c, uint32_t *on)
 {
-	memset(on, 0, sizeof *on);
+	memset(on, 0, SIM_MAX_WARPS * sizeof *on);
 	for (int w = 0; w < b->warps; w++) {
 		sim_domain d = {.warp = w, .n = SIM_LANES, .lanes = b->active[w]};
 		const sim_vec *v = &b->slot[c->root[0]];
@@ -114,15 +117,15 @@ static int condition(sim_block *b, const sim_code *c, mask *on)
 		if (sim_root_class(b, c, 0) == CLASS_UNIFORM)
 			return v->b[0];
 		for (int k = 0; k < SIM_LANES; k++)
-			on->active[w] |= v->b[k] ? (UINT32_C(1) << k) & b->active[w] : 0;
+			on[w] |= v->b[k] ? (UINT32_C(1) << k) & b->active[w] : 0;
 	}
 	return -1;
 }
 
 static void run_if(sim_block *b, const sim_stmt *s)
 {
-	mask before = mask_get(b), on, off = {0};
-	int all = condition(b, &s->code[0], &on);
+	mask before = mask_get(b), on = {0}, off = {0};
+	int all = sim_condition(b, &s->code[0], on.active);
 
 	if (all >= 0) {
 		run_body(b, all ? &s->body : &s->other);
@@ -137,8 +140,7 @@ static void run_if(sim_block *b, const sim_stmt *s)
 	mask_set(b, &before);
 }
 
-/* False when the block is to stop. */
-static bool step(sim_block *b, const sim_stmt *s)
+bool sim_step(sim_block *b, const sim_stmt *s)
 {
 	b->now = s;
 	b->time++;
@@ -159,7 +161,7 @@ static void run_unroll(sim_block *b, const sim_stmt *s)
 	for (int64_t i = a[1].integer; i < a[2].integer; i += a[3].integer) {
 		set_uniform(b, a[0].var, i);
 		run_body(b, &s->body);
-		if (!step(b, s))
+		if (!sim_step(b, s))
 			return;
 	}
 }
@@ -234,7 +236,7 @@ static void run_varying(sim_block *b, const sim_stmt *s, loop *l)
 		for (int w = 0; w < b->warps; w++)
 			for (int k = 0; k < SIM_LANES; k++)
 				l->from[w][k] += l->step[w][k];
-		if (left(b) || !step(b, s))
+		if (left(b) || !sim_step(b, s))
 			break;
 	}
 	mask_set(b, &before);
@@ -256,7 +258,7 @@ static void run_for(sim_block *b, const sim_stmt *s)
 	for (int64_t i = l.from[w][0]; i < l.to[w][0]; i += l.step[w][0]) {
 		set_uniform(b, s->s->arg[0].var, i);
 		run_body(b, &s->body);
-		if (left(b) || !step(b, s))
+		if (left(b) || !sim_step(b, s))
 			return;
 	}
 }
@@ -285,8 +287,8 @@ static void run_groups(sim_block *b, const sim_stmt *s)
 /* All threads or none: the condition is the same in the block. */
 static void run_break(sim_block *b, const sim_stmt *s)
 {
-	mask before = mask_get(b), on;
-	int all = condition(b, &s->code[0], &on);
+	mask before = mask_get(b), on = {0};
+	int all = sim_condition(b, &s->code[0], on.active);
 
 	if (all < 0) {
 		on.whole = memcmp(on.active, before.active, sizeof on.active) == 0;
@@ -299,7 +301,12 @@ static void run_break(sim_block *b, const sim_stmt *s)
 	b->leaves = all == 1;
 }
 
-static void run_stmt(sim_block *b, const sim_stmt *s)
+void sim_any_block(sim_block *b, const sim_stmt *s)
+{
+	set_uniform(b, s->s->arg[0].var, sim_any(b, s));
+}
+
+void sim_execute(sim_block *b, const sim_stmt *s)
 {
 	switch (s->s->op) {
 	case TILE_LET:
@@ -311,13 +318,6 @@ static void run_stmt(sim_block *b, const sim_stmt *s)
 		return;
 	case TILE_ANY:
 		sim_any(b, s);
-		return;
-	case TILE_ANYB:
-		run_barrier(b);
-		set_uniform(b, s->s->arg[0].var, sim_any(b, s));
-		return;
-	case TILE_BREAK:
-		run_break(b, s);
 		return;
 	case TILE_REDUCE:
 		sim_reduce(b, s);
@@ -334,9 +334,6 @@ static void run_stmt(sim_block *b, const sim_stmt *s)
 	case TILE_COMMIT:
 	case TILE_WAIT:
 		run_groups(b, s);
-		return;
-	case TILE_BARRIER:
-		run_barrier(b);
 		return;
 	case TILE_LDSM:
 	case TILE_LDSMT:
@@ -355,6 +352,27 @@ static void run_stmt(sim_block *b, const sim_stmt *s)
 	case TILE_STORES:
 		sim_store_shared(b, s);
 		return;
+	case TILE_STSM:
+		sim_stmatrix(b, s);
+		return;
+	default:
+		ice("'%s' is no plain statement", tile_op_info[s->s->op].text);
+	}
+}
+
+static void run_stmt(sim_block *b, const sim_stmt *s)
+{
+	switch (s->s->op) {
+	case TILE_BARRIER:
+		run_barrier(b);
+		return;
+	case TILE_ANYB:
+		run_barrier(b);
+		sim_any_block(b, s);
+		return;
+	case TILE_BREAK:
+		run_break(b, s);
+		return;
 	case TILE_FOR:
 		run_for(b, s);
 		return;
@@ -365,8 +383,7 @@ static void run_stmt(sim_block *b, const sim_stmt *s)
 		run_if(b, s);
 		return;
 	default:
-		sim_fault_at(b, SIM_MALFORMED, SIM_ALL, SIM_ALL, "'%s' is not simulated",
-			tile_op_info[s->s->op].text);
+		sim_execute(b, s);
 		return;
 	}
 }
@@ -374,7 +391,7 @@ static void run_stmt(sim_block *b, const sim_stmt *s)
 static void run_body(sim_block *b, const sim_body *body)
 {
 	for (int i = 0; i < body->count; i++) {
-		if (!step(b, &body->item[i]))
+		if (!sim_step(b, &body->item[i]))
 			return;
 		run_stmt(b, &body->item[i]);
 		if (b->leaves)
@@ -401,6 +418,7 @@ static void reset(sim_block *b)
 		b->active[w] = w < b->warps ? UINT32_MAX : 0;
 	b->whole = true;
 	b->leaves = false;
+	b->runs = SIM_ALL;
 	b->time = 0;
 	b->steps = b->conflicts = 0;
 }
@@ -411,7 +429,10 @@ void sim_run_block(sim_block *b, int64_t index)
 	b->index[1] = index / b->args->grid[0] % b->args->grid[1];
 	b->index[2] = index / b->args->grid[0] / b->args->grid[1];
 	reset(b);
-	run_body(b, &b->image->body);
+	if (b->async)
+		sim_split_run(b);
+	else
+		run_body(b, &b->image->body);
 	if (!b->failed && !atomic_load(&b->log->stop))
 		sim_shared_end(b);
 	atomic_fetch_add(&b->log->statements, b->steps);

@@ -120,13 +120,14 @@ static void mark_operands(maker *k, const tile_stmt *s)
 			mark_address(k, o->slice.first);
 			mark_address(k, o->slice.first_row);
 		}
-		if (signature[i] == 's') {
-			mark_address(k, o->region.slot);
-			mark_address(k, o->region.row);
-			mark_address(k, o->region.col);
-			mark_loads(k, o->region.slot);
-			mark_loads(k, o->region.row);
-			mark_loads(k, o->region.col);
+		if (signature[i] == 's' || signature[i] == 'b' || signature[i] == 'm') {
+			tile_expr *value[TILE_OPERAND_VALUES];
+			int n = tile_operand_values(signature[i], o, value);
+
+			for (int v = 0; v < n; v++) {
+				mark_address(k, value[v]);
+				mark_loads(k, value[v]);
+			}
 		}
 		if (signature[i] != 'e')
 			continue;
@@ -259,6 +260,12 @@ static void make_operands(maker *k, sim_stmt *out, const tile_stmt *s)
 			make_code(k, c, 3,
 				(const tile_expr *[]){
 					o->region.slot, o->region.row, o->region.col});
+		if (signature[i] == 'b' || signature[i] == 'm') {
+			tile_expr *value[TILE_OPERAND_VALUES];
+			int n = tile_operand_values(signature[i], o, value);
+
+			make_code(k, c, n, (const tile_expr *const *)value);
+		}
 		k->domain = domain_of(s);
 		if (signature[i] == 'e' && s->op == TILE_STORE && i == 2)
 			make_code(k, c, 2, (const tile_expr *[]){o->value, s->arg[3].value});
@@ -271,12 +278,35 @@ static void make_operands(maker *k, sim_stmt *out, const tile_stmt *s)
 
 static bool make_body(maker *k, const tile_block *b, sim_body *out);
 
+/* Statements that wait for others, or whose effects others wait for. */
+static bool is_hopper(tile_opcode op)
+{
+	switch (op) {
+	case TILE_BINIT:
+	case TILE_BEXPECT:
+	case TILE_BARRIVE:
+	case TILE_BWAIT:
+	case TILE_TMALOAD:
+	case TILE_FENCEA:
+	case TILE_WFENCE:
+	case TILE_WCOMMIT:
+	case TILE_WWAIT:
+	case TILE_NSYNC:
+	case TILE_NARRIVE:
+	case TILE_COUNT:
+		return true;
+	default:
+		return tile_is_wgmma(op);
+	}
+}
+
 static bool make_stmt(maker *k, const tile_stmt *s, sim_stmt *out)
 {
 	if (!tile_check_stmt(&k->walk, s, &k->m->why))
 		return false;
 	out->s = s;
 	out->id = k->m->stmts++;
+	k->m->split = k->m->split || is_hopper(s->op);
 	return make_body(k, &s->body, &out->body) && make_body(k, &s->other, &out->other);
 }
 
@@ -304,8 +334,19 @@ static bool check_buffer(const tile_program *p, const tile_buffer *b, text *why)
 {
 	if (!tile_check_buffer(b, why))
 		return false;
-	if (b->offset >= 0 && b->offset % 128 == 0 && b->id < UINT16_MAX &&
+	if (b->offset >= 0 && b->offset % (b->panel ? 1024 : 128) == 0 && b->id < UINT16_MAX &&
 		b->offset + tile_slot_bytes(b) * b->slots <= p->shared_bytes)
+		return true;
+	text_printf(why, "'%s' has no place in shared memory", b->name);
+	return false;
+}
+
+static bool check_bar(const tile_program *p, const tile_mbar *b, text *why)
+{
+	if (!tile_check_bar(b, why))
+		return false;
+	if (b->offset >= 0 && b->offset % tile_bar_size(b) == 0 &&
+		b->offset + tile_bar_bytes(b) <= p->shared_bytes)
 		return true;
 	text_printf(why, "'%s' has no place in shared memory", b->name);
 	return false;
@@ -322,6 +363,9 @@ static bool check_declarations(const tile_program *p, text *why)
 			return false;
 	for (int i = 0; i < p->buffer.count; i++)
 		if (!check_buffer(p, p->buffer.item[i], why))
+			return false;
+	for (int i = 0; i < p->bar.count; i++)
+		if (!check_bar(p, p->bar.item[i], why))
 			return false;
 	for (int i = 0; i < p->frag.count; i++) {
 		if (!tile_check_frag(p, p->frag.item[i], why))
@@ -348,6 +392,15 @@ bool sim_image_make(const tile_program *p, arena *a, sim_image *m)
 	m->slot_bytes = ARENA_ARRAY(a, int64_t, p->buffer.count + 1);
 	for (int i = 0; i < p->buffer.count; i++)
 		m->slot_bytes[i] = tile_slot_bytes(p->buffer.item[i]);
+	m->bar_first = ARENA_ARRAY(a, int, p->bar.count + 1);
+	for (int i = 0; i < p->bar.count; i++) {
+		m->bar_first[i] = m->bars;
+		m->bars += p->bar.item[i]->slots;
+	}
+	if (m->bars > SIM_MAX_BARS) {
+		text_printf(&m->why, "%d mbarriers and counters", m->bars);
+		return false;
+	}
 	if (!make_body(&k, &p->body, &m->body))
 		return false;
 	k.address = ARENA_ARRAY(a, bool, p->expr_count + 1);

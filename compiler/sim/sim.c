@@ -1,6 +1,6 @@
 /* sim.c: a program over a grid: checks of program and arguments, memory of each worker, blocks
  * handed out to a pool. */
-#include "sim/sim_internal.h"
+#include "sim/sim_async.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +19,7 @@ static void close_worker(sim_block *b)
 	free(b->var_lane);
 	free(b->slot);
 	free(b->cls);
+	sim_split_close(b);
 	sim_shared_close(&b->shared);
 }
 
@@ -37,8 +38,10 @@ static bool open_worker(sim_block *b, const sim_image *m, const sim_args *args, 
 	b->var_lane = calloc(vars * (size_t)b->threads, sizeof *b->var_lane);
 	b->slot = calloc(slots, sizeof *b->slot);
 	b->cls = calloc(slots, 1);
-	if (!sim_shared_open(&b->shared, m->p->shared_bytes) || !b->reg || !b->defined || !b->var ||
-		!b->var_lane || !b->slot || !b->cls)
+	if (m->split && !sim_split_open(b))
+		return false;
+	if (!sim_shared_open(&b->shared, m->p->shared_bytes, m->split ? b->warps : 0) || !b->reg ||
+		!b->defined || !b->var || !b->var_lane || !b->slot || !b->cls)
 		return false;
 	for (size_t i = 0; i + 1 < vars; i++)
 		b->var[i].lane = b->var_lane + i * (size_t)b->threads;
@@ -60,6 +63,29 @@ static bool check_tensor(const tile_arg *a, const sim_tensor *t, text *why)
 	return false;
 }
 
+/* As cuTensorMapEncodeTiled demands. */
+static bool check_map(const tile_arg *a, const sim_args *args, text *why)
+{
+	const sim_tensor_map *m = &args->arg[a->id].map;
+	const void *data = args->arg[a->tensor->id].tensor.data;
+
+	for (int d = 0; d < a->rank; d++) {
+		bool last = d == a->rank - 1;
+
+		if (m->length[d] >= 1 && m->length[d] <= UINT32_MAX && m->stride[d] >= 0 &&
+			m->stride[d] < INT64_C(1) << 39 &&
+			(last ? m->stride[d] == 1 : m->stride[d] % 8 == 0))
+			continue;
+		text_printf(why, "map '%s': dimension %d of %lld with stride %lld", a->name, d,
+			(long long)m->length[d], (long long)m->stride[d]);
+		return false;
+	}
+	if ((uintptr_t)data % 16 == 0)
+		return true;
+	text_printf(why, "map '%s': an address that is no multiple of 16", a->name);
+	return false;
+}
+
 static bool check_arguments(const tile_program *p, const sim_args *args, text *why)
 {
 	for (int i = 0; i < 3; i++)
@@ -71,6 +97,9 @@ static bool check_arguments(const tile_program *p, const sim_args *args, text *w
 	for (int i = 0; i < p->arg.count; i++)
 		if (p->arg.item[i]->kind == ARG_TENSOR &&
 			!check_tensor(p->arg.item[i], &args->arg[i].tensor, why))
+			return false;
+	for (int i = 0; i < p->arg.count; i++)
+		if (p->arg.item[i]->kind == ARG_MAP && !check_map(p->arg.item[i], args, why))
 			return false;
 	return true;
 }

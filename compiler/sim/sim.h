@@ -8,6 +8,9 @@
  *   shared.c     shared memory: who wrote and read each element since the last barrier, copies
  *   warp.c       ldmatrix, mma, quads: fragments as in the PTX ISA, not as in layout.c
  *   exec.c       statements that move elements;  flow.c  flow, barriers, divergence
+ *   split.c      programs for Hopper: warps run one by one;  order.c  who knows of what
+ *   mbar.c       mbarriers, counters, numbered barriers;  tma.c  boxes of tensor maps
+ *   wgmma.c      products of warpgroups, with operands as their descriptors say
  *   report.c     what was found
  *
  * What is modelled, where the tile program leaves it open:
@@ -32,6 +35,23 @@
  * their low 13 bits. REDUCE goes through a thread's registers in order; QUAD exchanges with lane^1,
  * then lane^2. ex2, lg2, rcp are float functions of the C library, subnormals flushed.
  *
+ * Programs for Hopper (mbarriers, TMA, products of warpgroups) wait for one another in ways that no
+ * order of all threads in step satisfies. Their warps run one by one, each until it has to wait;
+ * all of them waiting is a fault. Who may touch what follows from who knows of what: a warp knows
+ * what it did, what others had done when they arrived at a barrier, mbarrier or counter that it then
+ * passed, and what they knew. An arrival, an EXPECT and a COUNT are the whole warp's, all lanes of
+ * it having done what comes before. FILL, COPY and ANY.BLOCK begin when all warps are there.
+ *
+ * A TMA load lands when a warp awaits the phase that it signals, as late as is legal; until then its
+ * destination is as that of a copy, and afterwards it is there for who has awaited that phase, or
+ * learned of it. A phase is complete when its arrivals and its bytes are; then a warp that has waited
+ * for the phase before must have arrived, or known ones have that knew it had: else the phase could
+ * pass unseen. A product reads its operands, and writes its accumulators, at the WGMMA.WAIT that
+ * covers it. Plain writes (COPY, too) reach TMA and products by a FENCE.ASYNC on the way from the
+ * writer to who issues them. WGMMA.FENCE must come before the first product of a group, and after
+ * the last touch of its registers. Swizzles and descriptors are spelled out as the PTX ISA has them,
+ * and not asked of layout.c. A product accumulates as MMA does.
+ *
  * Integers wrap; in values that end in an address (offsets, regions, slices) that is a fault. */
 #pragma once
 #include "runtime/pool.h"
@@ -54,7 +74,20 @@
 	X(DIVERGENT_BLOCK, "not all threads of the block are here")                                \
 	X(DIVERGENT_WARP, "not all lanes of the warp are here")                                    \
 	X(VARYING, "value differs between threads that share the work")                            \
-	X(NEVER_WAITED, "copy is never waited for")                                                \
+	X(NEVER_WAITED, "never waited for")                                                        \
+	X(DEADLOCK, "waits forever")                                                               \
+	X(UNSET_BARRIER, "mbarrier or counter used before it is initialized")                      \
+	X(ARRIVALS, "more arrivals than the phase of the mbarrier takes")                          \
+	X(BYTES, "more bytes loaded than the phase of the mbarrier expects")                       \
+	X(PHASE, "phase of an mbarrier can pass unseen")                                           \
+	X(ASYNC_FENCE, "no fence.async between plain accesses and TMA or products")                \
+	X(PRODUCT_FENCE, "no wgmma.fence before a product")                                        \
+	X(PRODUCT_TOUCH, "register that a product in flight uses")                                 \
+	X(PRODUCT_UNLISTED, "accumulator that no wgmma.wait has listed since its product")         \
+	X(PRODUCT_OPERAND, "write to shared memory that a product in flight reads")                \
+	X(PRODUCT_SHAPE, "products of different shapes in flight into the same accumulators")      \
+	X(DIVERGENT_GROUP, "warps of a warpgroup differ in their products")                        \
+	X(DESCRIPTOR, "matrix descriptor outside of its operand")                                  \
 	X(OVERFLOW, "overflow in an address")                                                      \
 	X(SHIFT, "shift by a count outside the type's width")                                      \
 	X(OUTPUT_CONFLICT, "output element written twice with different values")                   \
@@ -75,10 +108,16 @@ typedef struct {
 	int64_t low, high;
 } sim_tensor;
 
+/* The tensor that a map is of, in elements; the last stride is 1. */
+typedef struct {
+	int64_t length[TILE_MAX_RANK], stride[TILE_MAX_RANK];
+} sim_tensor_map;
+
 typedef union {
-	sim_tensor tensor; /* ARG_TENSOR */
-	int64_t i;         /* i32, i64 */
-	float f;           /* f32 */
+	sim_tensor tensor;  /* ARG_TENSOR */
+	sim_tensor_map map; /* ARG_MAP */
+	int64_t i;          /* i32, i64 */
+	float f;            /* f32 */
 } sim_value;
 
 typedef struct {

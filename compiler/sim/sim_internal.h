@@ -34,7 +34,7 @@ typedef struct {
 	bool address;         /* an integer that ends in an address */
 } sim_op;
 
-#define SIM_MAX_ROOTS 3
+#define SIM_MAX_ROOTS 5
 #define SIM_NO_PEER UINT16_MAX
 
 /* Straight-line code; root[i] is the slot of the i-th value wanted. */
@@ -52,8 +52,8 @@ typedef struct {
 	int count;
 } sim_body;
 
-/* code[i] computes operand i: a slice's first column and row, a region's slot, row and column, a
- * value. STORE's offset and value are code[2]. */
+/* code[i] computes operand i: a slice's first column and row, a region's slot, row and column, an
+ * index of mbarriers, coordinates of a box, a value. STORE's offset and value are code[2]. */
 struct sim_stmt {
 	const tile_stmt *s;
 	int id;
@@ -80,7 +80,10 @@ typedef struct {
 	int stmts;
 	uint32_t slots;                 /* most that any code uses */
 	size_t registers, defined_size; /* words of all register tiles of a block */
-	text why;                       /* what is malformed */
+	bool split;                     /* warps run one by one */
+	int *bar_first; /* [array of mbarriers or counters]: number of its first one */
+	int bars;
+	text why; /* what is malformed */
 } sim_image;
 
 /* NULL image->body and a reason in `why` when the program is malformed. */
@@ -112,8 +115,26 @@ void sim_fault_at(sim_block *b, sim_fault fault, int warp, int lane, const char 
 
 /* --- shared.c --- */
 
-/* Who touched an element: a thread, a warp as a whole, several threads, or threads unsaid. */
-enum { WHO_WARP = 0x4000, WHO_SEVERAL = 0x8000, WHO_SHARED = 0x8001 };
+/* Who touched an element: a thread, a warp as a whole, the loads that signal an mbarrier, several
+ * threads, or threads unsaid. */
+enum {
+	WHO_WARP = 0x4000,
+	WHO_LOAD = 0x5000,
+	WHO_SEVERAL = 0x8000,
+	WHO_SHARED = 0x8001,
+	SIM_MAX_BARS = WHO_SEVERAL - WHO_LOAD
+};
+
+static inline bool sim_is_load(int who)
+{
+	return who >= WHO_LOAD && who < WHO_SEVERAL;
+}
+
+/* The warp of a thread, or that is meant as a whole; SIM_ALL: neither. */
+static inline int sim_warp_of(int who)
+{
+	return who < WHO_WARP ? who / SIM_LANES : who < WHO_LOAD ? who - WHO_WARP : SIM_ALL;
+}
 
 /* 16 bits of shared memory. Times are numbers of statements executed by the block; 0: never. */
 typedef struct {
@@ -127,7 +148,6 @@ typedef struct {
 typedef struct {
 	int64_t address;
 	uint32_t copy; /* number of the copy */
-	uint16_t holds;
 	const sim_stmt *stmt;
 	uint8_t data[16];
 } sim_chunk;
@@ -143,7 +163,11 @@ typedef struct {
 typedef struct {
 	uint8_t *byte;
 	sim_cell *cell; /* [bytes / 2] */
+	bool *alike;    /* [bytes / 16]: the first of these 8 cells is as all of them are */
 	int64_t bytes;
+	/* where warps run one by one */
+	uint32_t *read_by; /* [cell][warp]: when, if the cell's reader is WHO_SEVERAL */
+	uint16_t *reading; /* [bytes / 16]: products in flight that read it */
 	sim_chunk *chunk;
 	int64_t chunk_first, chunk_count, chunk_cap;
 	uint32_t copies; /* issued */
@@ -151,7 +175,7 @@ typedef struct {
 	uint32_t barrier; /* time of the last one */
 } sim_shared;
 
-bool sim_shared_open(sim_shared *sh, int64_t bytes);
+bool sim_shared_open(sim_shared *sh, int64_t bytes, int split_warps);
 void sim_shared_close(sim_shared *sh);
 void sim_shared_reset(sim_shared *sh);
 /* Byte address of an element; false and a fault when there is none. */
@@ -171,6 +195,13 @@ void sim_shared_wait(sim_block *b, int warp, int64_t groups);
 void sim_shared_land(sim_block *b);
 /* Copies that are still in flight when the block ends. */
 void sim_shared_end(sim_block *b);
+/* 16 bytes that a TMA load will write: NaN until it lands; then those of `data`, there for who knows
+ * of the mbarrier's phase. */
+void sim_shared_load(sim_block *b, const tile_buffer *buf, int64_t address, int warp);
+void sim_shared_loaded(sim_block *b, int64_t address, const void *data, int bar);
+/* 16 bytes that a product of a warp reads from now on; then it has. False: there is none. */
+bool sim_shared_product(sim_block *b, const tile_buffer *buf, int64_t address, int warp);
+void sim_shared_multiplied(sim_block *b, int64_t address, int warp);
 
 /* --- a block that runs --- */
 
@@ -179,8 +210,9 @@ typedef struct {
 	bool uniform;
 	bool set_all;                /* every thread has set it */
 	uint32_t set[SIM_MAX_WARPS]; /* else: these lanes have */
-	int64_t all;                 /* bits of the value, see sim_scalar_get */
-	int64_t *lane;               /* [threads] */
+	uint32_t same; /* warps whose lanes have one value; where they run one by one */
+	int64_t all;   /* bits of the value, see sim_scalar_get */
+	int64_t *lane; /* [threads] */
 } sim_variable;
 
 struct sim_block {
@@ -202,7 +234,9 @@ struct sim_block {
 	const sim_stmt *now;
 	uint32_t time;
 	int64_t steps, step_limit, conflicts;
-	bool failed; /* out of memory, step limit */
+	bool failed;             /* out of memory, step limit, deadlock */
+	int runs;                /* the warp that runs; SIM_ALL: all of them */
+	struct sim_async *async; /* NULL: threads run in step */
 };
 
 /* Register `r` of every lane. */
@@ -240,7 +274,7 @@ void sim_eval(sim_block *b, const sim_code *c, const sim_domain *d);
 const sim_vec *sim_root(sim_block *b, const sim_code *c, int i, const sim_domain *d);
 /* Class of the i-th value. */
 sim_class sim_root_class(const sim_block *b, const sim_code *c, int i);
-/* Integers that are the same for every thread of the block; a fault when they differ. */
+/* Integers that are the same for every thread that runs; a fault when they differ. */
 void sim_same(sim_block *b, const sim_code *c, int64_t *value);
 /* Values of one warp's lanes. */
 void sim_lanes(sim_block *b, const sim_code *c, int warp, int64_t value[][SIM_LANES]);
@@ -271,6 +305,7 @@ int sim_slice_element(const sim_slice *s, int n);
 
 void sim_map(sim_block *b, const sim_stmt *s);
 bool sim_any(sim_block *b, const sim_stmt *s);
+void sim_any_block(sim_block *b, const sim_stmt *s);
 void sim_fill(sim_block *b, const sim_stmt *s);
 void sim_copy(sim_block *b, const sim_stmt *s);
 void sim_store(sim_block *b, const sim_stmt *s);
@@ -278,8 +313,27 @@ void sim_store_shared(sim_block *b, const sim_stmt *s);
 void sim_reduce(sim_block *b, const sim_stmt *s);
 void sim_quad(sim_block *b, const sim_stmt *s);
 void sim_ldmatrix(sim_block *b, const sim_stmt *s);
+void sim_stmatrix(sim_block *b, const sim_stmt *s);
 void sim_load(sim_block *b, const sim_stmt *s);
 void sim_mma(sim_block *b, const sim_stmt *s);
+
+/* A statement that has no body and waits for nobody. */
+void sim_execute(sim_block *b, const sim_stmt *s);
+/* Counts a statement; false when the block is to stop. */
+bool sim_step(sim_block *b, const sim_stmt *s);
+/* A condition of all active threads: 1 true, 0 false for all; -1: `on` says for whom. */
+int sim_condition(sim_block *b, const sim_code *c, uint32_t *on);
+
+/* A register is read that not all of `lanes` have written: says which fault that is. */
+void sim_unset_register(sim_block *b, const sim_frag *f, int warp, int r, int lane);
+
+/* mma's fragments and arithmetic: a[row][k] of one cell from its 4 registers, acc[row][col] from and
+ * to its 4, acc += a b of that depth. */
+enum { MMA_M = 16, MMA_N = 8, MMA_K = 16 };
+void sim_gather_a(tile_type t, float a[MMA_M][MMA_K], const uint32_t *word);
+void sim_gather_acc(float *restrict acc, const uint32_t *restrict word);
+void sim_scatter_acc(const float *restrict acc, uint32_t *restrict word);
+void sim_multiply(float acc[MMA_M][MMA_N], float a[MMA_M][MMA_K], float b[MMA_K][MMA_N], int depth);
 
 /* Whether all lanes of the warp are active; a fault when only some are. */
 bool sim_converged(sim_block *b, int warp);

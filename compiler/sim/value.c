@@ -3,7 +3,7 @@
  * out: one vector a node, of one value, one a lane or one an element, whichever its operands need
  * Leaves check what they read: variables and registers set, addresses inside, shared memory ready. */
 #include "sim/sim_float.h"
-#include "sim/sim_internal.h"
+#include "sim/sim_async.h"
 
 int64_t sim_scalar_get(const sim_vec *v, tile_type t, int k)
 {
@@ -143,6 +143,10 @@ static sim_class leaf_var(sim_block *b, const tile_expr *x, const sim_domain *d,
 	}
 	if (d->warp == SIM_ALL)
 		return shared_variable(b, x, var, v);
+	if (b->async && var->same >> warp & 1) {
+		sim_scalar_put(v, x->type, 0, var->lane[warp * SIM_LANES]);
+		return CLASS_UNIFORM;
+	}
 	for (int k = 0; k < SIM_LANES; k++)
 		sim_scalar_put(v, x->type, k, var->lane[warp * SIM_LANES + k]);
 	return CLASS_LANE;
@@ -157,8 +161,15 @@ static sim_class leaf_thread(sim_block *b, const tile_expr *x, const sim_domain 
 		v->i[0] = 0;
 		return CLASS_UNIFORM;
 	}
+	if (b->async && (x->op == TX_WARP || x->op == TX_WARPGROUP)) {
+		v->i[0] = x->op == TX_WARP ? warp : warp / 4;
+		return CLASS_UNIFORM;
+	}
 	for (int k = 0; k < SIM_LANES; k++)
-		v->i[k] = x->op == TX_TID ? warp * SIM_LANES + k : x->op == TX_LANE ? k : warp;
+		v->i[k] = x->op == TX_TID    ? warp * SIM_LANES + k
+			  : x->op == TX_LANE ? k
+			  : x->op == TX_WARP ? warp
+					     : warp / 4;
 	return CLASS_LANE;
 }
 
@@ -198,8 +209,7 @@ static sim_class leaf_frag(sim_block *b, const sim_op *op, const sim_domain *d, 
 		unset &= ~*sim_defined(b, f, d->warp, n / f->elements);
 		for (int k = 0; unset && k < SIM_LANES; k++)
 			if (unset >> k & 1 && is_live(d, CLASS_ELEMENT, j * SIM_LANES + k)) {
-				sim_fault_at(b, SIM_UNSET_REGISTER, d->warp, k,
-					"register %d of '%s'", n / f->elements, f->f->name);
+				sim_unset_register(b, f, d->warp, n / f->elements, k);
 				break;
 			}
 		frag_values(f->f->type, sim_reg(b, f, d->warp, n / f->elements), n % f->elements, v,
@@ -263,7 +273,7 @@ static void load_shared(sim_block *b, const sim_op *op, sim_class c, const sim_d
 						 d->warp, lane, &at))
 			continue;
 		who = d->warp == SIM_ALL ? WHO_SHARED
-		      : lane == SIM_ALL  ? WHO_SEVERAL
+		      : lane == SIM_ALL  ? (b->async ? WHO_WARP + d->warp : WHO_SEVERAL)
 					 : d->warp * SIM_LANES + lane;
 		sim_shared_read(b, buf, at, size, who, d->warp, lane);
 		memcpy(&word, b->shared.byte + at, (size_t)size);
@@ -285,6 +295,7 @@ static sim_class leaf(sim_block *b, const sim_op *op, const sim_domain *d, sim_v
 	case TX_TID:
 	case TX_LANE:
 	case TX_WARP:
+	case TX_WARPGROUP:
 		return leaf_thread(b, op->x, d, v);
 	case TX_BLOCK:
 		v->i[0] = (int32_t)b->index[op->x->i];
@@ -387,10 +398,36 @@ void sim_lanes(sim_block *b, const sim_code *c, int warp, int64_t value[][SIM_LA
 	}
 }
 
+/* Where warps run one by one: of the lanes of the one that runs. */
+static void same_in_warp(sim_block *b, const sim_code *c, int64_t *value)
+{
+	sim_domain d = {.warp = b->runs, .n = SIM_LANES, .lanes = b->active[b->runs]};
+	int first = d.lanes ? __builtin_ctz(d.lanes) : 0;
+
+	sim_eval(b, c, &d);
+	for (int i = 0; i < c->roots; i++) {
+		const sim_vec *v = &b->slot[c->root[i]];
+		bool one = sim_root_class(b, c, i) == CLASS_UNIFORM;
+
+		value[i] = sim_scalar_get(v, c->type[i], one ? 0 : first);
+		for (int k = first; !one && k < SIM_LANES; k++)
+			if (d.lanes >> k & 1 && sim_scalar_get(v, c->type[i], k) != value[i]) {
+				sim_fault_at(b, SIM_VARYING, b->runs, k, "%lld and %lld",
+					(long long)value[i],
+					(long long)sim_scalar_get(v, c->type[i], k));
+				break;
+			}
+	}
+}
+
 void sim_same(sim_block *b, const sim_code *c, int64_t *value)
 {
 	sim_domain d = {.warp = SIM_ALL, .n = 1, .lanes = 1};
 
+	if (b->runs != SIM_ALL) {
+		same_in_warp(b, c, value);
+		return;
+	}
 	sim_eval(b, c, &d);
 	for (int i = 0; i < c->roots; i++)
 		value[i] = sim_scalar_get(&b->slot[c->root[i]], c->type[i], 0);

@@ -1,8 +1,8 @@
-/* warp.c: what a warp does as a whole: ldmatrix, mma, and the reductions of row vectors.
+/* warp.c: what a warp does as a whole: ldmatrix, stmatrix, mma, and the reductions of row vectors.
  * Fragments are spelled out here as the PTX ISA has them (mma.m16n8k16, mma.m16n8k8, ldmatrix) and
  * not asked of layout.c: a layout that is not the hardware's gives wrong results. */
 #include "sim/sim_float.h"
-#include "sim/sim_internal.h"
+#include "sim/sim_async.h"
 
 /* --- ldmatrix --- */
 
@@ -79,6 +79,7 @@ static void one_ldmatrix(sim_block *b, const sim_stmt *s, const sim_slice *slice
 
 		for (int lane = 0; lane < SIM_LANES; lane++)
 			word[lane] = matrix_word(row + 8 * i, lane, trans);
+		sim_written(b, slice->f, w, cell * registers + i % registers);
 		*sim_defined(b, slice->f, w, cell * registers + i % registers) = UINT32_MAX;
 		b->conflicts += extra_passes(address + 8 * i);
 	}
@@ -107,9 +108,55 @@ void sim_ldmatrix(sim_block *b, const sim_stmt *s)
 	}
 }
 
-/* --- mma --- */
+static void need_register(sim_block *b, const sim_frag *f, int w, int r)
+{
+	uint32_t unset = b->active[w] & ~*sim_defined(b, f, w, r);
 
-enum { MMA_M = 16, MMA_N = 8, MMA_K = 16 };
+	if (unset)
+		sim_unset_register(b, f, w, r, __builtin_ctz(unset));
+}
+
+/* Of each 8 x 8 matrix lane `lane` has row lane / 4, columns 2 * (lane % 4) and the next. Register i
+ * of a cell is the matrix of rows i % 2 * 8 .., columns i / 2 * 8 .. */
+static void store_cell(sim_block *b, const sim_stmt *s, const sim_slice *slice, int w, int n,
+	int64_t at[][SIM_LANES])
+{
+	const tile_buffer *buf = s->s->arg[0].region.buffer;
+	int cells = slice->cols, row = n / cells * 16, col = n % cells * 16;
+
+	for (int i = 0; i < 4; i++) {
+		int cell = (slice->cell_row + n / cells) * slice->f->across + slice->cell_col +
+			   n % cells;
+		const uint32_t *word = sim_reg(b, slice->f, w, cell * 4 + i);
+
+		need_register(b, slice->f, w, cell * 4 + i);
+		for (int k = 0; k < SIM_LANES; k++) {
+			int64_t r = at[1][k] + w * slice->f->warp_rows + row + i % 2 * 8 + k / 4;
+			int64_t c = at[2][k] + col + i / 2 * 8 + 2 * (k % 4), address;
+
+			if (sim_shared_find(b, buf, at[0][k], r, c, w, k, &address))
+				sim_shared_write(b, buf, address, &word[k], 4, WHO_WARP + w, w, k);
+		}
+	}
+}
+
+void sim_stmatrix(sim_block *b, const sim_stmt *s)
+{
+	int64_t at[SIM_MAX_ROOTS][SIM_LANES];
+	sim_slice slice;
+
+	if (!sim_slice_find(b, s, 1, &slice))
+		return;
+	for (int w = 0; w < b->warps; w++) {
+		if (!sim_converged(b, w))
+			continue;
+		sim_lanes(b, &s->code[0], w, at);
+		for (int n = 0; n < slice.rows * slice.cols; n++)
+			store_cell(b, s, &slice, w, n, at);
+	}
+}
+
+/* --- mma --- */
 
 typedef float mma_row __attribute__((vector_size(MMA_N * sizeof(float))));
 
@@ -130,8 +177,7 @@ static void need_cell(sim_block *b, const sim_slice *s, int w, int first)
 		uint32_t unset = ~*sim_defined(b, s->f, w, r);
 
 		if (unset)
-			sim_fault_at(b, SIM_UNSET_REGISTER, w, __builtin_ctz(unset),
-				"register %d of '%s'", r, s->f->f->name);
+			sim_unset_register(b, s->f, w, r, __builtin_ctz(unset));
 	}
 }
 
@@ -158,7 +204,7 @@ static inline void gather_a_of(tile_type t, float a[MMA_M][MMA_K], const uint32_
 		}
 }
 
-static void gather_a(tile_type t, float a[MMA_M][MMA_K], const uint32_t *word)
+void sim_gather_a(tile_type t, float a[MMA_M][MMA_K], const uint32_t *word)
 {
 	if (t == TILE_BF16)
 		gather_a_of(TILE_BF16, a, word);
@@ -196,7 +242,7 @@ static void gather_b(tile_type t, float b[MMA_K][MMA_N], const uint32_t *word)
 }
 
 /* acc[row][col] from and to registers (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1). */
-static void gather_acc(float *restrict acc, const uint32_t *restrict word)
+void sim_gather_acc(float *restrict acc, const uint32_t *restrict word)
 {
 	for (int half = 0; half < 2; half++)
 		for (int lane = 0; lane < SIM_LANES; lane++) {
@@ -207,7 +253,7 @@ static void gather_acc(float *restrict acc, const uint32_t *restrict word)
 		}
 }
 
-static void scatter_acc(const float *restrict acc, uint32_t *restrict word)
+void sim_scatter_acc(const float *restrict acc, uint32_t *restrict word)
 {
 	for (int half = 0; half < 2; half++)
 		for (int lane = 0; lane < SIM_LANES; lane++) {
@@ -219,8 +265,7 @@ static void scatter_acc(const float *restrict acc, uint32_t *restrict word)
 }
 
 /* One mma: products in the order of k, each sum rounded. */
-static void multiply(
-	float acc[MMA_M][MMA_N], float a[MMA_M][MMA_K], float b[MMA_K][MMA_N], int depth)
+void sim_multiply(float acc[MMA_M][MMA_N], float a[MMA_M][MMA_K], float b[MMA_K][MMA_N], int depth)
 {
 	enum { TOGETHER = 4 }; /* rows whose sums stay in registers */
 
@@ -249,14 +294,16 @@ static void mma_cell(
 	uint32_t *out = sim_reg(b, acc->f, w, first);
 
 	need_cell(b, acc, w, first);
-	gather_acc(&sum[0][0], word);
+	sim_gather_acc(&sum[0][0], word);
 	for (int k = 0; k < sb->rows; k++) {
 		word = cell_words(b, sb, w, k, col, &first);
 		need_cell(b, sb, w, first);
 		gather_b(t, v, word);
-		multiply(sum, a[k], v, depth);
+		sim_multiply(sum, a[k], v, depth);
 	}
-	scatter_acc(&sum[0][0], out);
+	for (int i = 0; i < acc->f->cell.registers; i++)
+		sim_written(b, acc->f, w, (int)(out - sim_reg(b, acc->f, w, 0)) / SIM_LANES + i);
+	sim_scatter_acc(&sum[0][0], out);
 }
 
 void sim_mma(sim_block *b, const sim_stmt *s)
@@ -285,7 +332,7 @@ void sim_mma(sim_block *b, const sim_stmt *s)
 						cell_words(b, &slice[1], w, row, k0 + k, &first);
 
 					need_cell(b, &slice[1], w, first);
-					gather_a(slice[1].f->f->type, a[k], word);
+					sim_gather_a(slice[1].f->f->type, a[k], word);
 				}
 				for (int col = 0; col < slice[0].cols; col++)
 					mma_cell(b, part, w, row, col, a);
@@ -302,15 +349,6 @@ static float join(tile_word how, float a, float b)
 	if (a != a || b != b)
 		return a != a ? b : a;
 	return a > b || (a == b && !signbit(a)) ? a : b;
-}
-
-static void need_register(sim_block *b, const sim_frag *f, int w, int r)
-{
-	uint32_t unset = b->active[w] & ~*sim_defined(b, f, w, r);
-
-	if (unset)
-		sim_fault_at(b, SIM_UNSET_REGISTER, w, __builtin_ctz(unset), "register %d of '%s'",
-			r, f->f->name);
 }
 
 /* Registers 0, 1 of an accumulator cell lie in row g, 2 and 3 in row g + 8, as registers 0 and 1 of
@@ -332,6 +370,7 @@ void sim_reduce(sim_block *b, const sim_stmt *s)
 
 			need_register(b, src.f, w, r);
 			need_register(b, dst, w, to);
+			sim_written(b, dst, w, to);
 			for (int k = 0; k < SIM_LANES; k++)
 				if (b->active[w] >> k & 1)
 					word[k] = sim_bits(
@@ -351,6 +390,7 @@ void sim_quad(sim_block *b, const sim_stmt *s)
 			uint32_t *word = sim_reg(b, f, w, r), before[SIM_LANES];
 
 			need_register(b, f, w, r);
+			sim_written(b, f, w, r);
 			for (int step = 1; step <= 2; step *= 2) {
 				memcpy(before, word, sizeof before);
 				for (int k = 0; k < SIM_LANES; k++)

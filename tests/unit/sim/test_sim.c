@@ -528,7 +528,7 @@ static void reports_say_where(void **state)
 	sim_report_print(&m.report, &out);
 	assert_non_null(
 		strstr(out.data, "spec line 7: race between threads: k[0, 16, 0] at shared"));
-	assert_non_null(strstr(out.data, "in block 0, 0, 0, warp 1, lane 0 and 255 times more"));
+	assert_non_null(strstr(out.data, "in block 0, 0, 0, warp 1, lane 0 and 31 times more"));
 	assert_non_null(strstr(out.data, "    ldsm a = k[0]  ; spec:7"));
 	text_free(&out);
 	machine_close(&m);
