@@ -6,7 +6,8 @@ example=$PWD/examples/embed.c
 grep -q "TRIKL_SANITIZE:BOOL=ON" "$BUILD/CMakeCache.txt" && exit 77
 cmake --install "$BUILD" --prefix "$TMP/first" >log
 mv first moved
-for file in bin/trikl include/trikl.h include/dlpack/dlpack.h lib*/libtrikl.so lib*/libtrikl.a lib*/pkgconfig/trikl.pc \
+for file in bin/trikl include/trikl.h include/dlpack/dlpack.h lib*/libtrikl.so lib*/libtrikl.a \
+	lib*/libtrikl-rt.so lib*/libtrikl-rt.a lib*/pkgconfig/trikl.pc \
 	share/trikl/specs/two_simplicial.tkl; do
 	ls moved/$file >>log
 done
@@ -21,6 +22,10 @@ for library in "nm -D --defined-only moved/lib*/libtrikl.so" "nm -g --defined-on
 	fi
 	holds names tkl_compile
 done
+
+nm -D --defined-only moved/lib*/libtrikl-rt.so | awk 'NF == 3 && $2 != "A" { print $3 }' >names
+! grep -vE "^(tkl|rt_cpu|rt_pool)_" names || exit 1
+holds names tkl_bundle_load
 
 # A kernel built ahead of time needs its object, its header and the runtime archive: no compiler, no LLVM.
 moved/bin/trikl build plain.tkl --emit object -o ahead
@@ -47,7 +52,8 @@ int main(void)
 	return wrong != 0;
 }
 C
-cc -Wall -Wextra -Wpedantic -Werror -Imoved/include ahead.c ahead/plain.o moved/lib*/libtrikl-rt.a -pthread -lm -o ahead_of_time
+cc -Wall -Wextra -Wpedantic -Werror -Imoved/include ahead.c ahead/plain.o moved/lib*/libtrikl-rt.a -pthread -ldl -lm \
+	-o ahead_of_time
 ./ahead_of_time
 # The header serves C++ too.
 echo '#include <trikl.h>' >header.cc
