@@ -144,33 +144,35 @@ static rt_status put_params(
 
 /* --- grid --- */
 
-/* Rows of one group, and groups times batch coordinates. The block's arithmetic is 32 bits wide. */
+/* Blocks of rows of one group, for all groups and batch coordinates. The kernel's arithmetic on both
+ * is 32 bits wide. */
 static rt_status find_grid(
 	const rt_kernel_signature *k, const rt_kernel_args *a, unsigned grid[3], rt_error *err)
 {
-	int64_t rows = k->query < 0 ? 1 : a->length[k->query], y = 1, groups = 1;
+	int64_t rows = k->query < 0 ? 1 : a->length[k->query], parts = 1, groups = 1, blocks, all;
 
 	if (k->group >= 0)
-		y = groups = a->length[k->group];
+		parts = groups = a->length[k->group];
 	for (int b = 0; b < k->batches; b++)
-		if (__builtin_mul_overflow(y, a->length[k->batch[b]], &y))
-			y = INT64_MAX;
+		if (__builtin_mul_overflow(parts, a->length[k->batch[b]], &parts))
+			parts = INT64_MAX;
 	if (k->head >= 0)
 		rows *= groups ? a->length[k->head] / groups : 0;
-	grid[0] = grid[1] = 0;
-	grid[2] = 1;
-	if (rows == 0 || y == 0)
+	grid[0] = 0;
+	grid[1] = grid[2] = 1;
+	if (rows == 0 || parts == 0)
 		return RT_OK;
 	if (rows > INT32_MAX - k->rows)
 		return rt_error_set(err, RT_SHAPE, NULL,
 			"%lld rows of one group are more than the %lld that a GPU kernel takes",
 			(long long)rows, (long long)(INT32_MAX - k->rows));
-	if (y > UINT16_MAX)
+	blocks = (rows + k->rows - 1) / k->rows;
+	if (__builtin_mul_overflow(blocks, parts, &all) || all > INT32_MAX)
 		return rt_error_set(err, RT_SHAPE, NULL,
-			"%lld groups and batches together are more than the %d that a grid takes",
-			(long long)y, UINT16_MAX);
-	grid[0] = (unsigned)((rows + k->rows - 1) / k->rows);
-	grid[1] = (unsigned)y;
+			"%lld blocks for each of %lld groups and batches are more than the %d "
+			"that a grid takes",
+			(long long)blocks, (long long)parts, INT32_MAX);
+	grid[0] = (unsigned)all;
 	return RT_OK;
 }
 

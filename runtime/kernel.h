@@ -5,8 +5,9 @@
  * Kernel arguments in order: tensors (64-bit addresses); for each tensor the strides of all but its
  * last dimension (64-bit, elements); lengths (32-bit); params (32-bit integers or floats);
  * `aligned` (32-bit, 1 when addresses and strides of the copied operands are multiples of 16
- * bytes); tensor maps (128 bytes at multiples of 64), which describe a tensor to TMA. A block of the grid computes `rows` rows; rows are numbered by position, then by the heads
- * of one group; the grid's second dimension counts groups and batch coordinates. */
+ * bytes); tensor maps (128 bytes at multiples of 64), which describe a tensor to TMA. A block of the
+ * grid computes `rows` rows; rows are numbered by position, then by the heads of one group. The grid
+ * has one dimension: such blocks, for each group and batch coordinate. */
 #pragma once
 #include "runtime/launch.h"
 #include <stdint.h>
@@ -53,7 +54,7 @@ typedef struct {
 	int32_t threads, rows, shared; /* of a block; shared in bytes, dynamic */
 	int32_t query, head, group;    /* indices of lengths, or -1 */
 	int32_t batches,
-		batch[RT_KERNEL_RANK]; /* lengths whose product, with `group`, is grid[1] */
+		batch[RT_KERNEL_RANK]; /* lengths: the rows are there for each of them, and `group` */
 	int32_t tensors, lengths, params;
 	rt_kernel_tensor tensor[RT_KERNEL_TENSORS];
 	char length[RT_KERNEL_LENGTHS][RT_KERNEL_NAME];

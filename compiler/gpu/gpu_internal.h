@@ -72,7 +72,7 @@ X gpu_offset(gpu_cx *g, const sema_tensor *t,
 /* --- lower.c --- */
 tile_type gpu_stored_type(sema_dtype t);
 void gpu_declare_arguments(gpu_cx *g);
-/* How many blocks: rows along x, batch entries and key heads along y. */
+/* How many blocks: of rows, for each key head and batch entry. */
 const char *gpu_grid(const gpu_cx *g);
 /* --- epilogue.c --- */
 void gpu_epilogue(gpu_cx *g); /* results of O, l and m to the outputs */

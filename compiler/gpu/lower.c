@@ -196,30 +196,29 @@ static void key_blocks(gpu_cx *g)
 	tile_end(g->p);
 }
 
-/* How many blocks: rows along x, batch entries and key heads along y. */
+/* How many blocks: of rows, for each key head and batch entry. */
 const char *gpu_grid(const gpu_cx *g)
 {
 	const sema_axis *head = g->m->head, *group = head ? head->group : NULL;
-	text rows = {0}, y = {0};
+	text t = {0};
 	const char *s;
 
-	text_put(&rows, g->s->query ? g->s->query->length->name : "1");
+	text_printf(&t, "grid x = ceil(%s", g->s->query ? g->s->query->length->name : "1");
 	if (head)
-		text_printf(&rows, " * %s", head->length->name);
+		text_printf(&t, " * %s", head->length->name);
 	if (group)
-		text_printf(&rows, " / %s", group->length->name);
+		text_printf(&t, " / %s", group->length->name);
+	text_printf(&t, " / %d)", g->plan->rows);
 	for (int i = 0; i < g->s->axis.count; i++) {
 		const sema_axis *x = g->s->axis.item[i];
 
 		if (x->kind == AXIS_ROW && x != head)
-			text_printf(&y, "%s%s", y.len ? " * " : "", x->length->name);
+			text_printf(&t, " * %s", x->length->name);
 	}
 	if (group)
-		text_printf(&y, "%s%s", y.len ? " * " : "", group->length->name);
-	s = arena_printf(g->p->arena, "grid x = ceil(%s / %d), y = %s", rows.data, g->plan->rows,
-		y.len ? y.data : "1");
-	text_free(&rows);
-	text_free(&y);
+		text_printf(&t, " * %s", group->length->name);
+	s = arena_strdup(g->p->arena, t.data);
+	text_free(&t);
 	return s;
 }
 

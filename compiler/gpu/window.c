@@ -57,38 +57,41 @@ static const char *bound_name(gpu_cx *g, const sema_axis *a, const char *which)
 	return arena_printf(g->p->arena, "%s_%s", a->name, which);
 }
 
-/* Batch coordinates and the key head from block index y, the head fastest. */
-static void fix_coordinates(gpu_cx *g)
+/* Coordinate `a` from the number `rest` of the remaining ones, of which it is the fastest. */
+static X split_off(gpu_cx *g, X rest, const sema_axis *a, bool last)
+{
+	X length = length_of(g, a);
+
+	g->base_coord[a->id] =
+		keep(g, position_name(g, a), last ? rest : tx_2(g->p, TX_MOD, rest, length));
+	return last ? rest : keep(g, "rest", tx_2(g->p, TX_DIV, rest, length));
+}
+
+/* Batch coordinates and the key head from their common number, the head fastest. */
+static void fix_coordinates(gpu_cx *g, X rest)
 {
 	const sema_axis *head = g->m->head;
-	X rest = tx_block(g->p, 1);
+	int left = head && head->group ? 1 : 0;
 
-	if (head && head->group) {
-		X groups = length_of(g, head->group);
-
-		g->base_coord[head->group->id] =
-			keep(g, position_name(g, head->group), tx_2(g->p, TX_MOD, rest, groups));
-		rest = keep(g, "rest", tx_2(g->p, TX_DIV, rest, groups));
-	}
+	for (int i = 0; i < g->s->axis.count; i++)
+		left += g->s->axis.item[i]->kind == AXIS_ROW && g->s->axis.item[i] != head;
+	if (head && head->group)
+		rest = split_off(g, rest, head->group, --left == 0);
 	for (int i = g->s->axis.count - 1; i >= 0; i--) {
 		const sema_axis *a = g->s->axis.item[i];
 
-		if (a->kind != AXIS_ROW || a == head)
-			continue;
-		g->base_coord[a->id] =
-			keep(g, position_name(g, a), tx_2(g->p, TX_MOD, rest, length_of(g, a)));
-		rest = keep(g, "rest", tx_2(g->p, TX_DIV, rest, length_of(g, a)));
+		if (a->kind == AXIS_ROW && a != head)
+			rest = split_off(g, rest, a, --left == 0);
 	}
 }
 
-/* Blocks are numbered from the last rows: under a causal window those have the most keys and should
- * start first. */
+/* Blocks of the same batch coordinates and key head are neighbours, numbered from the last rows:
+ * under a causal window those have the most keys and should start first. */
 void gpu_block_rows(gpu_cx *g)
 {
 	const sema_axis *head = g->m->head, *query = g->s->query;
 	X rows = i32(g, g->plan->rows), n = query ? length_of(g, query) : i32(g, 1), blocks, number;
 
-	fix_coordinates(g);
 	g->heads = i32(g, 1);
 	g->first_head = i32(g, 0);
 	if (head) {
@@ -97,13 +100,16 @@ void gpu_block_rows(gpu_cx *g)
 			g->heads = keep(g, "heads",
 				tx_2(g->p, TX_DIV, g->heads, length_of(g, head->group)));
 			tile_note(g->p, "query heads that share a key head");
-			g->first_head = keep(g, "first_head",
-				tx_2(g->p, TX_MUL, g->base_coord[head->group->id], g->heads));
 		}
 	}
 	g->rows_total = keep(g, "rows_total", tx_2(g->p, TX_MUL, n, g->heads));
-	blocks = tx_2(g->p, TX_DIV, add(g, g->rows_total, i32(g, g->plan->rows - 1)), rows);
-	number = sub(g, sub(g, blocks, i32(g, 1)), tx_block(g->p, 0));
+	blocks = keep(g, "blocks",
+		tx_2(g->p, TX_DIV, add(g, g->rows_total, i32(g, g->plan->rows - 1)), rows));
+	fix_coordinates(g, keep(g, "rest", tx_2(g->p, TX_DIV, tx_block(g->p, 0), blocks)));
+	if (head && head->group)
+		g->first_head = keep(g, "first_head",
+			tx_2(g->p, TX_MUL, g->base_coord[head->group->id], g->heads));
+	number = sub(g, sub(g, blocks, i32(g, 1)), tx_2(g->p, TX_MOD, tx_block(g->p, 0), blocks));
 	g->row0 = keep(g, "row0", tx_2(g->p, TX_MUL, number, rows));
 	tile_note(g->p, "first row of this block; the longest windows start first");
 	g->row_i = tile_register(g->p, g->s->at, "row_i", LAYOUT_ROWV, TILE_I32, g->plan->rows, 1);

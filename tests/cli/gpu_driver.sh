@@ -33,10 +33,11 @@ rm -r cache
 # auto takes the GPU where the spec has a kernel for it, else the cpu with a note.
 expect 0 "" "$TRIKL" run mha.tkl
 holds out "on cuda:0"
-wide=(mha.tkl -D D=1024 -D E=1024 --dims N=20)
-expect 0 "so it runs on the cpu: the accumulators need" "$TRIKL" run "${wide[@]}"
+cp mha.tkl large.tkl
+echo "schedule mha { resident j = 65536 }" >>large.tkl
+expect 0 "so it runs on the cpu: 65536 resident keys" "$TRIKL" run large.tkl --dims N=20
 holds out "mha on cpu"
-expect 1 "the accumulators need" "$TRIKL" run "${wide[@]}" --device cuda:0
+expect 1 "65536 resident keys" "$TRIKL" run large.tkl --dims N=20 --device cuda:0
 
 # The driver wrote nothing: outputs hold what was there before, and the check sees that.
 expect 2 "" "$TRIKL" run mha.tkl --device cuda:0 --check

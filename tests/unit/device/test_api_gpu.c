@@ -152,8 +152,8 @@ static void a_kernel_is_compiled_once_and_launched(void **state)
 	assert_int_equal(tkl_launch(k, &make(&c, 1)->args), TKL_OK);
 	assert_int_equal(counters().loads, 1);
 	assert_int_equal(f.state->launches[1], 1);
-	assert_int_equal(f.state->last.grid[0], 1); /* N = 10 of 32 rows */
-	assert_int_equal(f.state->last.grid[1], H);
+	assert_int_equal(f.state->last.grid[0], H); /* N = 10 of 32 rows */
+	assert_int_equal(f.state->last.grid[1], 1);
 	assert_int_equal(f.state->last.block[0], 64);
 	memcpy(&address, f.state->last.parameters + 8, 8);
 	memcpy(&stride, f.state->last.parameters + 32, 8);

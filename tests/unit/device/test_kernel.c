@@ -118,19 +118,18 @@ static void the_grid_covers_rows_and_groups(void **state)
 	rt_kernel_packed out = pack(&k, make(&p));
 
 	(void)state;
-	assert_int_equal(out.grid[0], 5); /* 100 * 6 / 2 rows in blocks of 64 */
-	assert_int_equal(out.grid[1], 2);
+	assert_int_equal(out.grid[0], 5 * 2); /* 100 * 6 / 2 rows in blocks of 64, two groups */
+	assert_int_equal(out.grid[1], 1);
 	assert_int_equal(out.grid[2], 1);
 	k.batches = 1;
 	k.batch[0] = 0;
-	assert_int_equal(pack(&k, &p).grid[1], 200);
+	assert_int_equal(pack(&k, &p).grid[0], 5 * 200);
 	k.group = -1;
-	assert_int_equal(pack(&k, &p).grid[0], 10);
-	assert_int_equal(pack(&k, &p).grid[1], 100);
+	assert_int_equal(pack(&k, &p).grid[0], 10 * 100);
 	p.length[1] = 0;
 	assert_int_equal(pack(&k, &p).grid[0], 0);
 	k.query = k.head = -1;
-	assert_int_equal(pack(&k, &p).grid[0], 1);
+	assert_int_equal(pack(&k, &p).grid[0], 100);
 }
 
 static void copies_need_alignment(void **state)

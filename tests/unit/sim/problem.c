@@ -283,21 +283,20 @@ static void make_grid(problem *p)
 {
 	const sema_spec *s = p->spec;
 	const sema_axis *head = p->plan.form->head;
-	int64_t rows = s->query ? p->length[s->query->length->id] : 1, y = 1;
+	int64_t rows = s->query ? p->length[s->query->length->id] : 1, parts = 1;
 
 	for (int i = 0; i < s->axis.count; i++)
 		if (s->axis.item[i]->kind == AXIS_ROW && s->axis.item[i] != head)
-			y *= p->length[s->axis.item[i]->length->id];
+			parts *= p->length[s->axis.item[i]->length->id];
 	if (head) {
 		int64_t heads = p->length[head->length->id];
 		int64_t groups = head->group ? p->length[head->group->length->id] : 1;
 
 		rows *= groups ? heads / groups : 0;
-		y *= groups;
+		parts *= groups;
 	}
-	p->args.grid[0] = (rows + p->plan.rows - 1) / p->plan.rows;
-	p->args.grid[1] = y;
-	p->args.grid[2] = 1;
+	p->args.grid[0] = (rows + p->plan.rows - 1) / p->plan.rows * parts;
+	p->args.grid[1] = p->args.grid[2] = 1;
 }
 
 bool problem_open(problem *p, const problem_case *c)
