@@ -6,6 +6,7 @@
  *   value.c      checked expressions -> tile values
  *   window.c     rows of a block, their windows, the block's union of them
  *   stage.c      row operands and outer positions in shared memory
+ *   rowsum.c     sums inside computed keys and rows, once for each
  *   operand.c    shared tiles of keys and values, register tiles of A and Gv
  *   product.c    S = A B and W += P V in 16-bit operands, or in three tf32 products for f32
  *   score.c      f, window and mask; running maximum and sum; rescaling

@@ -39,6 +39,7 @@ typedef struct {
 	/* operands */
 	tile_buffer *b, *v;
 	tile_buffer *rows[MODEL_MAX_STREAMS], *stage[MODEL_MAX_STREAMS]; /* see stage.c */
+	tile_buffer *row_sums;   /* see rowsum.c; NULL: no vector needs them */
 	X stage0[SEMA_MAX_KEYS]; /* first staged position of each outer axis */
 	tile_frag
 		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
@@ -132,6 +133,12 @@ tile_type gpu_stage_type(const gpu_plan *p, int s); /* of an outer stream */
 /* The row stream in shared memory that A of this segment is, or -1. */
 int gpu_shared_a(const gpu_cx *g, int seg);
 double gpu_linear_scale(const row_form *m); /* in log2 units for a softmax; 1 unless f is linear */
+/* --- rowsum.c --- */
+int64_t gpu_row_sums_bytes(const gpu_plan *p); /* of shared memory */
+void gpu_row_sums_declare(gpu_cx *g);
+/* Sums inside x(row of a region, d) that all features share: computed for `rows` rows between two
+ * barriers, from then on values of `e`. */
+void gpu_row_sums(gpu_cx *g, gpu_env *e, const expr *x, const sema_axis *d, int rows);
 /* --- product.c --- */
 void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
 void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */

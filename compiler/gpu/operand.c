@@ -206,6 +206,7 @@ void gpu_operands(gpu_cx *g)
 		g->v->what = "inner values, one row a key";
 	}
 	gpu_stage_declare(g);
+	gpu_row_sums_declare(g);
 	for (int s = 0; s < pl->streams.count; s++)
 		gpu_declare_stream(g, s);
 	for (int i = 0; i < g->m->segments; i++)
@@ -284,6 +285,7 @@ static void fill_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu
 	gpu_env e;
 
 	inside = vector_env(g, &e, v);
+	gpu_row_sums(g, &e, v->x, v->d, buf->rows);
 	if (v->d)
 		e.coord[v->d->id] = add(g, tx_leaf(g->p, TX_COL), i32(g, v->feature));
 	value = tx_3(g->p, TX_SELECT, inside, v->x ? gpu_float(g, &e, v->x) : tx_f32(g->p, 1),
@@ -410,6 +412,7 @@ static void load_row_stream(gpu_cx *g, int s, tile_buffer *stage)
 		e.coord[g->s->query->id] = tx_2(g->p, TX_DIV, row, g->heads);
 	if (g->m->head)
 		e.coord[g->m->head->id] = add(g, g->first_head, tx_2(g->p, TX_MOD, row, g->heads));
+	gpu_row_sums(g, &e, st->e, st->d, g->plan->rows);
 	e.coord[st->d->id] = feature_of(g, d, st->d->extent);
 	v = padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
 	tile_fill(g->p, st->e->at,

@@ -214,7 +214,8 @@ static int64_t shared_need(const gpu_plan *p, int resident, int slots)
 	int64_t rows = (int64_t)p->rows * p->d_pad * key_bytes;
 
 	keys = keys > rows || p->rows_shared ? keys : rows;
-	return (keys + 1023) / 1024 * 1024 + (values + 1023) / 1024 * 1024 + gpu_stage_bytes(p);
+	return (keys + 1023) / 1024 * 1024 + (values + 1023) / 1024 * 1024 + gpu_stage_bytes(p) +
+	       gpu_row_sums_bytes(p);
 }
 
 /* Registers a thread needs: 16 rows a warp, so a column of accumulators takes half a register. */
