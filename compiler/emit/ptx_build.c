@@ -408,14 +408,18 @@ void ptx_loop_break(ptx_cx *h, ptx_loop *l, V c)
 	LLVMPositionBuilderAtEnd(h->b, on);
 }
 
-/* v + step < to, without overflow: v < to here. */
+/* v + step < to, without overflow: v < to here. A loop to the greatest number ends by a break only:
+ * ptxas serialises products that are in flight over a back edge from which the loop is left too. */
 void ptx_loop_end(ptx_cx *h, ptx_loop *l)
 {
 	V to = num_v(h, l->to), step = num_v(h, l->step), more, next;
+	int64_t last;
 	BB here;
 
 	next = LLVMBuildAdd(h->b, l->counter, step, "");
-	if (l->step.lo == 1 && l->step.hi == 1)
+	if (num_is_const(l->to, &last) && last == INT32_MAX)
+		more = ptx_bool(h, true);
+	else if (l->step.lo == 1 && l->step.hi == 1)
 		more = LLVMBuildICmp(h->b, LLVMIntSLT, next, to, "");
 	else
 		more = LLVMBuildICmp(

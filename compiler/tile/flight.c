@@ -198,8 +198,9 @@ static bool walk_if(flights *f, flight *st, const tile_stmt *s)
 	return true;
 }
 
-/* A body that runs any number of times, at least once if `runs`. */
-static bool walk_loop(flights *f, flight *st, const tile_stmt *s, bool runs)
+/* A body that runs any number of times; of an unroll at least once. A for to the greatest number
+ * ends by its breaks only. */
+static bool walk_loop(flights *f, flight *st, const tile_stmt *s)
 {
 	bool report = f->report;
 	flight end, *outer = f->leaving;
@@ -214,9 +215,11 @@ static bool walk_loop(flights *f, flight *st, const tile_stmt *s, bool runs)
 	end = state_copy(f, st);
 	if (!walk_block(f, &end, &s->body))
 		return false;
-	if (runs)
+	if (s->op == TILE_UNROLL)
 		*st = end;
-	if (f->leaving)
+	if (s->op == TILE_FOR && tx_is_const(s->arg[2].value, INT32_MAX) && f->leaving)
+		*st = *f->leaving;
+	else if (f->leaving)
 		state_join(f, st, f->leaving);
 	f->leaving = outer;
 	return true;
@@ -255,7 +258,7 @@ static bool walk_unroll(flights *f, flight *st, const tile_stmt *s)
 		return true;
 	f->budget -= count_statements(&s->body) * (int)((to - from + step - 1) / step);
 	if (f->budget < 0)
-		return walk_loop(f, st, s, true);
+		return walk_loop(f, st, s);
 	for (int64_t i = from; ok && i < to; i += step) {
 		*counter = (tile_range){i, i, 0, i};
 		memset(f->ranges->known, 0, exprs * sizeof *f->ranges->known);
@@ -288,7 +291,7 @@ static bool walk_stmt(flights *f, flight *st, const tile_stmt *s)
 	case TILE_IF:
 		return walk_if(f, st, s);
 	case TILE_FOR:
-		return walk_loop(f, st, s, false);
+		return walk_loop(f, st, s);
 	case TILE_UNROLL:
 		return walk_unroll(f, st, s);
 	default:

@@ -177,6 +177,9 @@ static const char *const fine[] = {
 	SET "for i in 0 .. n {\nwgmma.fence t, b\nwgmma.trans t += b * rows[0, 0:+64, 0:+64]\n"
 	    "wgmma.commit\nwgmma.wait 0, b\nmap b = bf16(1.0)\n}\nwgmma.wait 0, t\nmap s = t\n",
 	SET "for i in 0 .. n {\nwgmma.fence s\n" INTO_S "wgmma.wait 0, s\nreduce.max m, s\n}\n",
+	/* left only where nothing is in flight */
+	SET "wgmma.fence s\n" INTO_S "for i in 0 .. 2147483647 {\nwgmma.wait 0, s, a\nmap m = 0.0\n"
+	    "reduce.max m, s\nbreak if i + 1 == n\nwgmma.fence s\n" INTO_S "}\nmap s = 0.0\n",
 	/* two tiles in turn */
 	SET "wgmma.fence s\n" INTO_S "unroll i in 0 .. 4 {\nif i % 2 == 0 {\nwgmma.fence t\n" INTO_T
 	    "wgmma.wait 1, s\nmap b = bf16(s)\n} else {\nwgmma.fence s\n" INTO_S
