@@ -15,7 +15,7 @@ static uint32_t align_map(uint32_t at)
 
 uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k)
 {
-	uint32_t wide = (uint32_t)k->tensors, narrow = (uint32_t)(k->lengths + k->params) + 1;
+	uint32_t wide = (uint32_t)k->tensors, narrow = (uint32_t)(k->lengths + k->params) + 2;
 
 	for (int t = 0; t < k->tensors; t++)
 		if (k->tensor[t].rank)
@@ -42,6 +42,12 @@ static int64_t extent(const rt_kernel_signature *k, const rt_kernel_args *a, int
 
 /* --- tensors --- */
 
+/* An output without data is not computed. */
+static bool is_left_out(const rt_kernel_signature *k, const rt_kernel_args *a, int t)
+{
+	return k->tensor[t].output && !a->data[t];
+}
+
 static rt_status check_tensor(
 	const rt_kernel_signature *k, const rt_kernel_args *a, int t, rt_error *err)
 {
@@ -51,11 +57,11 @@ static rt_status check_tensor(
 
 	for (int d = 0; d < x->rank; d++)
 		empty |= extent(k, a, t, d) == 0;
-	if (empty)
+	if (empty || is_left_out(k, a, t))
 		return RT_OK;
 	if (!a->data[t])
-		return rt_error_set(err, RT_ARGUMENT, NULL,
-			"'%s' has no data: a GPU kernel needs every tensor", x->name);
+		return rt_error_set(
+			err, RT_ARGUMENT, NULL, "'%s' is an input without data", x->name);
 	if (a->data[t] % x->bytes)
 		return rt_error_set(err, RT_LAYOUT, NULL,
 			"the data of '%s' is not aligned to its %d-byte elements", x->name,
@@ -81,9 +87,13 @@ static bool is_aligned(const rt_kernel_signature *k, const rt_kernel_args *a, in
 }
 
 static rt_status put_tensors(const rt_kernel_signature *k, const rt_kernel_args *a,
-	rt_kernel_packed *p, int32_t *aligned, rt_error *err)
+	rt_kernel_packed *p, int32_t *aligned, int32_t *wanted, rt_error *err)
 {
+	static const int64_t no_stride;
+	int outputs = 0;
+
 	*aligned = 1;
+	*wanted = 0;
 	for (int t = 0; t < k->tensors; t++) {
 		rt_status status = check_tensor(k, a, t, err);
 
@@ -91,11 +101,13 @@ static rt_status put_tensors(const rt_kernel_signature *k, const rt_kernel_args 
 			return status;
 		if (k->tensor[t].copied && !is_aligned(k, a, t))
 			*aligned = 0;
+		if (k->tensor[t].output)
+			*wanted |= (int32_t)!is_left_out(k, a, t) << outputs++;
 		put(p, &a->data[t], 8);
 	}
 	for (int t = 0; t < k->tensors; t++)
 		for (int d = 0; d + 1 < k->tensor[t].rank; d++)
-			put(p, &a->stride[t][d], 8);
+			put(p, is_left_out(k, a, t) ? &no_stride : &a->stride[t][d], 8);
 	return RT_OK;
 }
 
@@ -179,11 +191,11 @@ static rt_status find_grid(
 rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *args,
 	rt_kernel_packed *out, rt_error *err)
 {
-	int32_t aligned;
+	int32_t aligned, wanted;
 	rt_status status;
 
 	out->size = 0;
-	status = put_tensors(k, args, out, &aligned, err);
+	status = put_tensors(k, args, out, &aligned, &wanted, err);
 	if (!status)
 		status = put_lengths(k, args, out, err);
 	if (!status)
@@ -191,6 +203,7 @@ rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *arg
 	if (status)
 		return status;
 	put(out, &aligned, 4);
+	put(out, &wanted, 4);
 	out->maps = k->maps ? align_map(out->size) : out->size;
 	memset(out->parameters + out->size, 0, rt_kernel_parameter_bytes(k) - out->size);
 	out->size = rt_kernel_parameter_bytes(k);

@@ -52,8 +52,7 @@ static tkl_status launch_host(
 	return api_guard(run_host, &(call){compiled(k), o, args, 0});
 }
 
-static const api_backend host_backend = {
-	.any_output = true, .launch = launch_host, .destroy = destroy};
+static const api_backend host_backend = {.launch = launch_host, .destroy = destroy};
 
 /* --- reference --- */
 
@@ -104,7 +103,7 @@ static tkl_status launch_reference(
 }
 
 static const api_backend reference_backend = {
-	.any_output = true, .wide = true, .launch = launch_reference, .destroy = destroy};
+	.wide = true, .launch = launch_reference, .destroy = destroy};
 
 /* --- GPU --- */
 

@@ -91,28 +91,25 @@ static X finish(gpu_cx *g, gpu_env *e, const model_output *o, X v)
 	return v;
 }
 
-static void store_sum(gpu_cx *g, int i, tile_frag *inverse)
+static void store_sum(gpu_cx *g, int i, const gpu_part *part, tile_frag *inverse)
 {
 	const model_output *o = &g->m->output[i];
 	int extent = g->plan->e_extent[i];
 	X e, v, pred, feature;
-	gpu_part part;
 	gpu_env env;
 
-	if (!gpu_output_part(g, i, &part))
-		return;
 	result_env(g, &env);
-	e = op2(g, TX_ADD, tx_leaf(g->p, TX_COL), i32(g, part.first - part.col));
-	feature = part.cols == part.features ? e : op2(g, TX_MIN, e, i32(g, extent - 1));
+	e = op2(g, TX_ADD, tx_leaf(g->p, TX_COL), i32(g, part->first - part->col));
+	feature = part->cols == part->features ? e : op2(g, TX_MIN, e, i32(g, extent - 1));
 	if (o->e)
 		env.coord[o->e->id] = feature;
 	v = op2(g, TX_MUL, tx_frag(g->p, g->out), tx_frag(g->p, inverse));
 	v = finish(g, &env, o, v);
 	pred = row_stored(g);
-	if (part.cols != part.features)
+	if (part->cols != part->features)
 		pred = op2(g, TX_AND, pred, op2(g, TX_LT, e, i32(g, extent)));
 	tile_store(g->p, o->tensor->at, g->tensor[o->tensor->id],
-		tile_columns(g->out, i32(g, part.col), part.cols),
+		tile_columns(g->out, i32(g, part->col), part->cols),
 		output_offset(g, &env, o->tensor, o->e ? feature : NULL), v, pred);
 }
 
@@ -132,6 +129,13 @@ static void store_lse(gpu_cx *g, int i)
 		output_offset(g, &env, o->tensor, NULL), finish(g, &env, o, v), pred);
 }
 
+static X wanted(gpu_cx *g, int i)
+{
+	int bit = 1 << (g->m->output[i].tensor->id - g->s->inputs);
+
+	return op2(g, TX_NE, op2(g, TX_AND, tx_arg(g->p, g->wanted), i32(g, bit)), i32(g, 0));
+}
+
 void gpu_epilogue(gpu_cx *g)
 {
 	tile_frag *inverse =
@@ -141,9 +145,17 @@ void gpu_epilogue(gpu_cx *g)
 	gpu_row_positions(g);
 	gpu_row_heads(g);
 	normalise(g, inverse);
-	for (int i = 0; i < g->m->outputs; i++)
-		if (g->m->output[i].kind == OUTPUT_SUM)
-			store_sum(g, i, inverse);
-		else if (g->part == 0)
+	for (int i = 0; i < g->m->outputs; i++) {
+		bool sum = g->m->output[i].kind == OUTPUT_SUM;
+		gpu_part part;
+
+		if (sum ? !gpu_output_part(g, i, &part) : g->part > 0)
+			continue;
+		tile_if_begin(g->p, g->m->output[i].tensor->at, wanted(g, i));
+		if (sum)
+			store_sum(g, i, &part, inverse);
+		else
 			store_lse(g, i);
+		tile_end(g->p);
+	}
 }

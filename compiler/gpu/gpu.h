@@ -91,6 +91,7 @@ int gpu_candidates(
 
 /* Kernel arguments in order: tensors (bases), then for each tensor the strides of all but its last
  * dimension (i64, elements), lengths (i32), params (i32 or f32), then `aligned` (i32: 1 when bases
- * and strides of copied operands are multiples of 16 bytes). Grid: x alone, ceil(N * H/G / rows)
+ * and strides of copied operands are multiples of 16 bytes) and `wanted` (i32, bit n: output n is
+ * computed). Grid: x alone, ceil(N * H/G / rows)
  * for each of batch coordinates * G, the blocks of rows fastest, then G. */
 tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d);

@@ -22,7 +22,7 @@ typedef struct {
 	const sema_spec *s;
 	tile_program *p;
 	diags *d;
-	tile_arg **tensor, *(*stride)[SEMA_MAX_RANK], **length, **param, *aligned;
+	tile_arg **tensor, *(*stride)[SEMA_MAX_RANK], **length, **param, *aligned, *wanted;
 	X *base_coord; /* [axes]: ROW and GROUP coordinates that the block fixes */
 	/* block */
 	X heads;      /* rows per query position: H / G */

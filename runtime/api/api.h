@@ -42,9 +42,8 @@ typedef struct {
 } api_operands;
 
 typedef struct {
-	bool gpu;        /* tensors lie on a GPU, a stream is taken */
-	bool any_output; /* outputs may be NULL */
-	bool wide;       /* f64 and f32 are taken in the place of any floating type */
+	bool gpu;  /* tensors lie on a GPU, a stream is taken */
+	bool wide; /* f64 and f32 are taken in the place of any floating type */
 	tkl_status (*launch)(
 		const tkl_kernel *kernel, const api_operands *o, const tkl_launch_args *args);
 	/* NULL: there is nothing to prepare */

@@ -275,6 +275,7 @@ static void make_arguments(problem *p)
 		else
 			p->value[n].f = (float)s->param.item[i]->f;
 	p->value[n++].i = !p->c.unaligned;
+	p->value[n++].i = -1; /* every output */
 	assert_int_equal(n, p->program->arg.count);
 	p->args.arg = p->value;
 }

@@ -218,6 +218,32 @@ static void wild_operands(void **state)
 	CHECK(cases);
 }
 
+/* Outputs without data are not computed, and the others are the same. */
+static void outputs_left_out(void **state)
+{
+	for (int only = 0; only < 2; only++) {
+		problem p;
+		sim_report r;
+		int wanted, o;
+
+		assert_true(problem_open(&p,
+			&(problem_case){.spec = "mha", .dims = "B=1,N=67,H=2", .defines = "D=33"}));
+		wanted = p.program->arg.count - 1;
+		o = p.spec->inputs + only;
+		assert_true(problem_simulate(&p, p.program, &r));
+		problem_reference(&p);
+		p.value[wanted].i = 1 << only;
+		p.value[p.spec->inputs + 1 - only].tensor = (sim_tensor){0};
+		memset(p.data[o], 0xff, 64);
+		sim_report_free(&r);
+		assert_true(sim_run(p.program, &p.args, &r));
+		assert_true(problem_error(&p, (char[200]){0}, 200) < 1e-2);
+		sim_report_free(&r);
+		problem_close(&p);
+	}
+	(void)state;
+}
+
 /* Plans other than the planner's: warps, key tiles, resident keys, slots. */
 static void plans(void **state)
 {
@@ -245,6 +271,7 @@ int main(void)
 		cmocka_unit_test(windows),
 		cmocka_unit_test(short_sequences),
 		cmocka_unit_test(wild_operands),
+		cmocka_unit_test(outputs_left_out),
 		cmocka_unit_test(plans),
 	};
 
