@@ -1,4 +1,4 @@
-/* check_async.c: what one statement on mbarriers, tensor maps or products of warpgroups must satisfy
+/* check_async.c: what a statement on mbarriers, tensor maps or products of warpgroups must satisfy
  * by itself: the shapes that TMA and wgmma take. The second half of check.c. */
 #include "tile/tile_internal.h"
 

@@ -274,9 +274,9 @@ int64_t tile_bar_bytes(const tile_mbar *b)
 	return (int64_t)b->slots * tile_bar_size(b);
 }
 
-/* PTX ISA, "Matrix descriptor": bits 16-29 leading, 32-45 stride byte offset, both / 16; 62-63: 1 is
- * the 128-byte swizzle. Stride: from one group of eight rows to the next. Leading: MN-major from one
- * panel to the next; K-major without use, 1. */
+/* PTX ISA, "Matrix descriptor": bits 16-29 leading, 32-45 stride byte offset, both / 16; 62-63: 1
+ * is the 128-byte swizzle. Stride: from one group of eight rows to the next. Leading: MN-major from
+ * one panel to the next; K-major without use, 1. */
 uint64_t tile_descriptor(const tile_buffer *b, bool trans)
 {
 	uint64_t leading = trans ? (uint64_t)tile_panel_bytes(b) / 16 : 1, stride = 8 * 128 / 16;

@@ -447,7 +447,7 @@ static bool parse_syntax(parser *c, tile_stmt *s)
 	return true;
 }
 
-/* Where the line's first words, up to three joined by dots, end: end[0] the first one; the count. */
+/* Where the line's first words, up to three joined by dots, end: end[0] the first; the count. */
 static int opcode_words(const parser *c, uint32_t end[3])
 {
 	int n = 1;

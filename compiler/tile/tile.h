@@ -371,8 +371,8 @@ void tile_await(tile_program *p, loc at, tile_mbar *bar, tile_expr *index, tile_
 void tile_tma_load(tile_program *p, loc at, tile_region dst, tile_arg *map, tile_expr *const *coord,
 	int rank, tile_mbar *bar, tile_expr *index);
 void tile_fence_async(tile_program *p, loc at);
-/* acc += a * b, or = with `zero`. b: a region of a panel buffer, rows n x columns k, or with `trans`
- * rows k x columns n. In wgmma_shared a is a region too, of the block's rows. */
+/* acc += a * b, or = with `zero`. b: a region of a panel buffer, rows n x columns k, or with
+ * `trans` rows k x columns n. In wgmma_shared a is a region too, of the block's rows. */
 void tile_wgmma(tile_program *p, loc at, tile_slice acc, tile_slice a, tile_region b, bool trans,
 	bool zero);
 void tile_wgmma_shared(tile_program *p, loc at, tile_slice acc, tile_region a, tile_region b,
@@ -510,8 +510,8 @@ int tile_bar_size(const tile_mbar *b);
 int64_t tile_panel_bytes(const tile_buffer *b);
 
 /* The matrix descriptor of an operand that a WGMMA reads from a panel buffer, but for its address:
- * (byte / 16) % 2^14 is to be added, where `byte` is the shared address of the first element of each
- * step of 16: element (row, col + 16 i) of the region (K-major), or with `trans` (the region's rows
+ * (byte / 16) % 2^14 is to be added, where `byte` is the shared address of the first element of
+ * each step of 16: element (row, col + 16 i) of the region (K-major), or with `trans` (the region's rows
  * are k, MN-major) element (row + 16 i, col). Rows begin at multiples of 8; columns at multiples of
  * 16, with `trans` of TILE_PANEL. */
 uint64_t tile_descriptor(const tile_buffer *b, bool trans);
