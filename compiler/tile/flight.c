@@ -3,8 +3,8 @@
  * out: true, or the first statement that touches a tile in flight, or a product without a fence
  * Walks the statements with what may be in flight. Where paths join, the younger group counts;
  * loops are walked until nothing changes, unrolled bodies as often as they run. A tile is free
- * again only when a wait that covers its last product names it: the name is what keeps the emitters from
- * moving arithmetic over the wait. */
+ * again only when a wait that covers its last product names it: the name is what keeps the emitters
+ * from moving arithmetic over the wait. */
 #include "tile/tile_internal.h"
 #include <string.h>
 

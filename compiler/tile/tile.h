@@ -511,8 +511,8 @@ int64_t tile_panel_bytes(const tile_buffer *b);
 
 /* The matrix descriptor of an operand that a WGMMA reads from a panel buffer, but for its address:
  * (byte / 16) % 2^14 is to be added, where `byte` is the shared address of the first element of
- * each step of 16: element (row, col + 16 i) of the region (K-major), or with `trans` (the region's rows
- * are k, MN-major) element (row + 16 i, col). Rows begin at multiples of 8; columns at multiples of
+ * each step of 16: element (row, col + 16 i) of the region (K-major), or with `trans` (the region's
+ * rows are k, MN-major) element (row + 16 i, col). Rows begin at multiples of 8; columns at multiples of
  * 16, with `trans` of TILE_PANEL. */
 uint64_t tile_descriptor(const tile_buffer *b, bool trans);
 
