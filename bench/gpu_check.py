@@ -6,14 +6,17 @@ out: progress on stderr; last a short table on stdout; exit 1 when a check faile
 run: bench/gpu_check.sh [--device cuda:0] [--only NAME]... [--quick] [--cuda] [--no-times]
 
 A check is `trikl run --device cuda:0 --check`: outputs start as NaN, so an element that no thread writes fails it.
---cuda checks the CUDA C of each spec too, compiled by nvcc. Times are CUDA events around single launches, the median.
+--cuda checks the CUDA C of each spec too, compiled by nvcc, and compares its results with those of the PTX: they are the
+same bits, or differ by rounding. --emitters does nothing else. Times are CUDA events around single launches, the median.
 """
 import argparse
+import array
 import concurrent.futures
 import json
 import os
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -65,6 +68,7 @@ class Spec:
         self.lengths = re.findall(r"^  length  (\w+)", model, re.M)
         settings = " ".join(re.findall(r"^\s*(?:const|param) (.*?)(?:#.*)?$", text, re.M))
         self.names = set(re.findall(r"(\w+) *=", settings))
+        self.outputs = re.findall(r"(\w+) *:", text[text.index("->"):].partition("{")[0])
 
     def dims(self, shape):
         shape = {k: v for k, v in shape.items() if k in self.lengths}
@@ -112,7 +116,49 @@ def check_cuda(options, spec):
         if nvcc.returncode:
             return spec.name, "cuda", "FAILED", nvcc.stderr.strip()[:300]
         case = spec, "cuda " + str(SHAPES[6]), [*spec.dims(SHAPES[6]), "--target", options.target, "--code", cubin]
-        return check(options, case)
+        result = check(options, case)
+        return compare_emitters(options, spec, cubin, folder) if result[2] == "ok" else result
+
+
+# --- both emitters' results ---
+
+def read_npy(path):
+    """The values of a small .npy file as ordered integers (so that neighbours differ by 1), and as floats."""
+    data = pathlib.Path(path).read_bytes()
+    end = 10 + struct.unpack("<H", data[8:10])[0]
+    kind = re.search(rb"'descr': '<?(\w+)'", data[:end])[1].decode()
+    code, bits = {"u2": ("H", 16), "f2": ("H", 16), "f4": ("I", 32)}[kind]
+    raw = array.array(code, data[end:])
+    ordered = [(1 << (bits - 1)) - x if x >> (bits - 1) else (1 << (bits - 1)) + x for x in raw]
+    if kind == "u2":  # bf16
+        return ordered, [struct.unpack("<f", struct.pack("<I", x << 16))[0] for x in raw]
+    return ordered, [x[0] for x in struct.iter_unpack("<e" if kind == "f2" else "<f", data[end:])]
+
+
+def differing(path, other):
+    """(elements, how many differ, most units in the last place, largest relative difference) of two files."""
+    (a, x), (b, y) = read_npy(path), read_npy(other)
+    units = [abs(m - n) for m, n in zip(a, b)]
+    relative = [abs(p - q) / max(1, abs(p)) for p, q, u in zip(x, y, units) if u]
+    return len(a), sum(u > 0 for u in units), max(units, default=0), max(relative, default=0)
+
+
+def compare_emitters(options, spec, cubin, folder):
+    """PTX through ptxas and CUDA C through nvcc, on the same inputs."""
+    code, out, err = 0, "", ""
+    for name, extra in ("ptx", []), ("cuda", ["--code", cubin]):
+        files = [a for o in spec.outputs for a in ("--output", f"{o}={folder}/{name}-{o}.npy")]
+        code, out, err = trikl("run", spec.path, "--device", options.device, "--target", options.target, "--no-tune",
+                               *spec.dims(SHAPES[6]), *files, *extra)
+        if code:
+            return spec.name, "emitters", "FAILED", f"{name}: exit {code}: {err.strip()[:300]}"
+    words, worst = [], 0
+    for o in spec.outputs:
+        n, count, units, relative = differing(f"{folder}/ptx-{o}.npy", f"{folder}/cuda-{o}.npy")
+        words.append(f"{o}: {count} of {n} differ, by {units} units, {relative:.1e}" if count else f"{o}: same bits")
+        worst = max(worst, 0 if units <= 1 else relative)
+    print(f"emitters {spec.name}: {'; '.join(words)}", file=sys.stderr, flush=True)
+    return spec.name, "emitters", "FAILED" if worst > 1e-5 else "same" if "differ" not in str(words) else "ok", "; ".join(words)
 
 
 def timed(options, name, dims, args):
@@ -149,6 +195,7 @@ def main():
     a.add_argument("--only", action="append", help="a spec's name; may be repeated")
     a.add_argument("--quick", action="store_true", help="a few shapes only")
     a.add_argument("--cuda", action="store_true", help="check the CUDA C too, by nvcc")
+    a.add_argument("--emitters", action="store_true", help="--cuda, and nothing else")
     a.add_argument("--target", default="sm_90", help="of the CUDA C (default: sm_90)")
     a.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2))
     a.add_argument("--no-checks", action="store_true")
@@ -158,18 +205,19 @@ def main():
     results, began = [], time.time()
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        work = [] if options.no_checks else [pool.submit(check, options, c) for c in cases(specs, options.quick)]
-        if options.cuda:
+        work = [] if options.no_checks or options.emitters else [pool.submit(check, options, c) for c in cases(specs, options.quick)]
+        if options.cuda or options.emitters:
             work += [pool.submit(check_cuda, options, s) for s in specs]
         for n, job in enumerate(concurrent.futures.as_completed(work), 1):
             results.append(job.result())
-            if results[-1][2] != "ok":
+            if results[-1][2] not in ("ok", "same"):
                 print(f"[{n}/{len(work)}]", *results[-1], file=sys.stderr, flush=True)
     took = time.time() - began
-    times = [] if options.no_times else compile_times(options) + [timed(options, *t) for t in TIMED]
+    times = [] if options.no_times or options.emitters else compile_times(options) + [timed(options, *t) for t in TIMED]
 
-    count = {v: sum(r[2] == v for r in results) for v in ("ok", "unsupported", "FAILED")}
-    print(f"checks in {took:.0f} s: {count['ok']} ok, {count['unsupported']} unsupported, {count['FAILED']} FAILED")
+    count = {v: sum(r[2] == v for r in results) for v in ("ok", "same", "unsupported", "FAILED")}
+    print(f"checks in {took:.0f} s: {count['ok'] + count['same']} ok, {count['unsupported']} unsupported, "
+          f"{count['FAILED']} FAILED; CUDA C gives the bits of PTX for {count['same']} specs")
     for verdict in "unsupported", "FAILED":
         for name in sorted({r[0] for r in results if r[2] == verdict}):
             mine = [r for r in results if r[0] == name and r[2] == verdict]

@@ -101,6 +101,7 @@ cli_status explain_gpu(unit *u, sema_spec *s, const cli_target *target, const pr
 
 /* One candidate of `tune`. */
 typedef struct {
+	arena *arena;
 	gpu_choice choice;
 	const char *text; /* of the choice */
 	device_kernel *kernel;

@@ -34,18 +34,20 @@ static statistics tensor_statistics(const tensor *t)
 
 const char *report_problem(const problem *p)
 {
+	const sema_spec *s = p->spec;
 	const char *all = "";
 
-	for (int i = 0; i < p->spec->length.count; i++)
-		all = arena_printf(p->arena, "%s%s=%lld ", all, p->spec->length.item[i]->name,
-			(long long)p->length[i]);
-	for (int i = 0; i < p->spec->param.count; i++)
-		if (p->spec->param.item[i]->type == TYPE_INT)
-			all = arena_printf(p->arena, "%s%s=%lld ", all,
-				p->spec->param.item[i]->name, (long long)p->param_int[i]);
+	for (int i = 0; i < s->length.count; i++)
+		all = arena_printf(p->arena, "%s%s%s=%lld", all, *all ? " " : "",
+			s->length.item[i]->name, (long long)p->length[i]);
+	for (int i = 0; i < s->param.count; i++) {
+		all = arena_printf(
+			p->arena, "%s%s%s=", all, *all ? " " : "", s->param.item[i]->name);
+		if (s->param.item[i]->type == TYPE_INT)
+			all = arena_printf(p->arena, "%s%lld", all, (long long)p->param_int[i]);
 		else
-			all = arena_printf(p->arena, "%s%s=%g ", all, p->spec->param.item[i]->name,
-				p->param_float[i]);
+			all = arena_printf(p->arena, "%s%g", all, p->param_float[i]);
+	}
 	return all;
 }
 

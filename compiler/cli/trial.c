@@ -11,55 +11,110 @@ enum { LEAST_ROUNDS = 7, MOST_ROUNDS = 1000 };
 
 /* --- opening --- */
 
+/* Threads compile; each has its own arena, and what they share is only read. */
+typedef struct {
+	unit *u;
+	engine *e;
+	device_request request;
+	trial *list;
+	diags **said; /* of each trial, in its arena */
+} opening;
+
+static void compile(void *user, int64_t begin, int64_t end, int worker)
+{
+	const opening *o = user;
+	device_times times;
+
+	(void)worker;
+	for (int64_t i = begin; i < end; i++) {
+		trial *t = &o->list[i];
+		device_request r = o->request;
+
+		r.choice = &t->choice;
+		t->kernel = device_compile(o->e->gpu->system, &r, t->arena, o->said[i], &times);
+	}
+}
+
+static void compile_all(opening *o, int count)
+{
+	rt_pool *pool = rt_pool_create((int)o->u->o->threads);
+	progress line = progress_start("compiling");
+	int step = pool ? rt_pool_threads(pool) : 1;
+
+	for (int i = 0; i < count; i += step) {
+		opening some = *o;
+
+		some.list += i;
+		some.said += i;
+		if (step > count - i)
+			step = count - i;
+		if (pool)
+			rt_pool_run(pool, step, 1, compile, &some);
+		else
+			compile(&some, 0, step, 0);
+		progress_update(&line, (double)(i + step) / count);
+	}
+	progress_end(&line);
+	rt_pool_destroy(pool);
+}
+
 /* The first message of a compilation, or that of the runtime. */
-static const char *reason(unit *u, const diags *d, rt_error *err)
+static const char *reason(const trial *t, const diags *d, rt_error *err)
 {
 	const char *says = d->list.count     ? d->list.item[0].message
 			   : err->message[0] ? err->message
 					     : "out of memory";
 
-	says = arena_strdup(u->arena, says);
+	says = arena_strdup(t->arena, says);
 	rt_error_clear(err);
 	return says;
 }
 
-static void open_trial(unit *u, sema_spec *s, engine *e, trial *t)
+static void load(const opening *o, int i)
 {
-	gpu_engine *g = e->gpu;
-	device_request r = gpu_request(u, s, e->form, g->arch, g->device);
-	diags *own = diags_create(u->arena, u->src);
-	text name = {0};
+	trial *t = &o->list[i];
+	int device = o->e->gpu->device;
 	rt_error err = {0};
-	device_times times;
 	rt_image *best;
 
-	gpu_choice_print(&t->choice, &name);
-	t->text = arena_strdup(u->arena, name.data);
+	if (!t->kernel || rt_program_best(device_program(t->kernel), device, &best, &err) ||
+		rt_image_prepare(best, device, &err) ||
+		rt_image_inspect(best, device, &t->figures, &err))
+		t->failure = reason(t, o->said[i], &err);
+}
+
+static trial new_trial(const gpu_choice *choice)
+{
+	trial t = {.choice = *choice, .arena = arena_create()};
+	text name = {0};
+
+	gpu_choice_print(choice, &name);
+	t.text = arena_strdup(t.arena, name.data);
 	text_free(&name);
-	r.choice = &t->choice;
-	t->kernel = device_compile(g->system, &r, u->arena, own, &times);
-	if (!t->kernel || rt_program_best(device_program(t->kernel), g->device, &best, &err) ||
-		rt_image_prepare(best, g->device, &err) ||
-		rt_image_inspect(best, g->device, &t->figures, &err))
-		t->failure = reason(u, own, &err);
+	return t;
 }
 
 cli_status trials_open(unit *u, sema_spec *s, engine *e, int most, trial **list, int *count)
 {
+	gpu_engine *g = e->gpu;
 	gpu_choice *choice = ARENA_ARRAY(u->arena, gpu_choice, most);
-	progress line = progress_start("compiling");
-	cli_status status;
+	opening o = {u, e, gpu_request(u, s, e->form, g->arch, g->device), NULL, NULL};
+	int n = gpu_candidates(u->arena, e->form, g->arch->name, choice, most, u->diags);
+	cli_status status = unit_flush(u);
 
-	*count = gpu_candidates(u->arena, e->form, e->gpu->arch->name, choice, most, u->diags);
-	*list = ARENA_ARRAY(u->arena, trial, *count + 1);
-	status = unit_flush(u);
-	for (int i = 0; i < *count && status == CLI_OK; i++) {
-		(*list)[i] = (trial){.choice = choice[i]};
-		open_trial(u, s, e, &(*list)[i]);
-		progress_update(&line, (double)(i + 1) / *count);
+	o.list = *list = ARENA_ARRAY(u->arena, trial, n + 1);
+	o.said = ARENA_ARRAY(u->arena, diags *, n + 1);
+	if (status != CLI_OK)
+		return status;
+	for (int i = 0; i < n; i++) {
+		o.list[i] = new_trial(&choice[i]);
+		o.said[i] = diags_create(o.list[i].arena, u->src);
 	}
-	progress_end(&line);
-	return status;
+	*count = n;
+	compile_all(&o, n);
+	for (int i = 0; i < n; i++)
+		load(&o, i);
+	return CLI_OK;
 }
 
 void trials_close(trial *list, int count)
@@ -67,6 +122,7 @@ void trials_close(trial *list, int count)
 	for (int i = 0; i < count; i++) {
 		device_destroy(list[i].kernel);
 		free(list[i].seconds);
+		arena_destroy(list[i].arena);
 		list[i] = (trial){0};
 	}
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 512, SPILL_FREE = 255 };
+enum { MOST = 512 };
 
 typedef struct {
 	gpu_choice choice;
@@ -22,7 +22,6 @@ typedef struct {
 	const char *target;
 	candidate *item;
 	int count;
-	int registers; /* more than this spill */
 } candidates;
 
 /* --- the estimate --- */
@@ -49,16 +48,17 @@ static double work(const arch *a, const gpu_plan *p)
 }
 
 /* Warps hide each other's latency: of products and exponentials, and of copies where there is no
- * second slot to copy into. */
+ * second slot to copy into. The planner's count of registers is an estimate: what exceeds a thread's
+ * may spill, a little. */
 static double estimate(const arch *a, const gpu_plan *p)
 {
-	int registers = p->registers < SPILL_FREE ? p->registers : SPILL_FREE;
-	int blocks = arch_blocks_per_sm(a, p->warps, registers, (int)p->shared_bytes);
+	int most = a->registers_thread, over = p->registers > most ? p->registers - most : 0;
+	int blocks = arch_blocks_per_sm(a, p->warps, p->registers - over, (int)p->shared_bytes);
 	double waiting = p->slots == 1 && blocks < 2 ? 4 : 2;
 
 	if (blocks == 0)
 		return 1e30;
-	return work(a, p) * (1 + waiting / ((double)blocks * p->warps));
+	return work(a, p) * (1 + waiting / ((double)blocks * p->warps)) * (1 + over / 100.0);
 }
 
 /* --- the list --- */
@@ -78,7 +78,7 @@ static bool try(candidates *l, const gpu_choice *choice, diags *d)
 	text t = {0};
 	bool made = gpu_plan_make(l->form, l->target, choice, &plan, d);
 
-	if (made && l->count < MOST && (!choice || plan.registers <= l->registers)) {
+	if (made && l->count < MOST) {
 		candidate c = {.choice = gpu_choice_of(&plan),
 			.cost = choice ? estimate(arch_find(l->target), &plan) : 0,
 			.number = l->count};
@@ -87,8 +87,6 @@ static bool try(candidates *l, const gpu_choice *choice, diags *d)
 		c.text = arena_strdup(l->arena, t.data);
 		if (is_new(l, c.text))
 			l->item[l->count++] = c;
-		if (!choice)
-			l->registers = plan.registers > SPILL_FREE ? plan.registers : SPILL_FREE;
 	}
 	text_free(&t);
 	text_free(&plan.why);
