@@ -25,7 +25,9 @@
  * GPUs. A kernel for "cuda:N" or "sm_90a" takes tensors in that device's memory and runs on the
  * caller's stream; it works in the thread's current CUDA context when that belongs to the device,
  * else in the device's primary context. A launch neither allocates nor waits, and may be captured
- * into a CUDA graph once tkl_prepare() has been called for the context. The driver is loaded when it
+ * into a CUDA graph once tkl_prepare() has been called for the context. Tensors whose addresses and
+ * strides are multiples of 16 bytes are fastest; a kernel that needs that (TMA) has a companion for
+ * all others, compiled when a launch first needs it. The driver is loaded when it
  * is first needed: the library works on machines without one. A kernel must not be destroyed before
  * its launches are finished, and graphs with one of them destroyed.
  *
@@ -77,7 +79,7 @@ typedef enum tkl_status {
 	TKL_ERROR_INTERNAL = 10,   /* a fault of the library: please report                */
 	TKL_ERROR_NO_DEVICE = 11,  /* no driver, no GPU, or not the one that was asked for */
 	TKL_ERROR_CODE = 12,       /* the kernel's code does not run on this GPU           */
-	TKL_ERROR_CAPTURE = 13,    /* a load is needed while the stream is being captured  */
+	TKL_ERROR_CAPTURE = 13,    /* a load or compilation is needed during stream capture */
 	TKL_ERROR_DRIVER = 14,     /* a call of the CUDA driver failed                     */
 	TKL_ERROR_BUNDLE = 15      /* no bundle, a damaged one, or another format's        */
 } tkl_status;
@@ -172,12 +174,13 @@ TKL_API tkl_status tkl_compile(tkl_context *context, const char *string, size_t 
 	const tkl_compile_options *options, tkl_kernel **kernel, char **diagnostics);
 /* Frees the kernel and its code. NULL is ignored. */
 TKL_API void tkl_kernel_destroy(tkl_kernel *kernel);
-/* The code of a GPU kernel, *size bytes: PTX text, or a cubin where ptxas is installed. NULL for
- * kernels of other targets. */
+/* The code of a GPU kernel, *size bytes: PTX text, or a cubin where ptxas is installed; of a bundle
+ * the first image. NULL for kernels of other targets. */
 TKL_API const void *tkl_kernel_code(const tkl_kernel *kernel, size_t *size);
 /* Loads a GPU kernel for a device, so that launches there load nothing; to be called before stream
- * capture, with the context current that will launch. Does nothing for kernels of other targets.
- * Errors: ARGUMENT, NO_DEVICE, CODE, MEMORY, DRIVER. */
+ * capture, with the context current that will launch. Compiles and loads as well what tensors that
+ * TMA cannot take would need. Does nothing for kernels of other targets. Errors: ARGUMENT,
+ * NO_DEVICE, CODE, MEMORY, DRIVER. */
 TKL_API tkl_status tkl_prepare(const tkl_kernel *kernel, int device);
 
 /* --- bundles ---

@@ -45,11 +45,13 @@ typedef struct {
 	arena *arena;
 	const char *verb;
 	strings operand; /* spec files, in order */
-	strings define, dims, input, output, emit, target;
-	const char *device, *spec, *inner, *svg, *out, *color, *format, *warn, *code;
+	strings define, dims, input, output, emit, target, warn;
+	const char *device, *spec, *inner, *svg, *out, *color, *format, *code;
 	bool json, check, write, time_report, verbose, help, no_tune;
 	int64_t seed, threads, reps, candidates;
 	double limit, min_time;
+	bool warnings_are_errors;
+	unsigned muted, promoted; /* warnings, as in diags */
 	diag_format diagnostics; /* from --diagnostics-format, --color, NO_COLOR and the terminal */
 } options;
 

@@ -89,7 +89,8 @@ static const option_row rows[] = {
 		VERB_TIMED | VERB_TARGETS | VERB_DOCTOR | VERB_CACHE | VERB_TUNE, AT(json)},
 	{"diagnostics-format", 0, OPT_STRING, "--diagnostics-format=F", "text or json",
 		VERB_CHECK | VERB_FMT | VERB_SPEC | VERB_REGENERATE, AT(format)},
-	{NULL, 'W', OPT_STRING, "-Werror", "warnings are errors", VERB_CHECK | VERB_SPEC, AT(warn)},
+	{NULL, 'W', OPT_LIST, "-Wno-NAME, -Werror[=NAME]", "hide warnings, make them errors",
+		VERB_CHECK | VERB_SPEC, AT(warn)},
 	{"verbose", 'v', OPT_FLAG, "-v, --verbose", "say what was done",
 		VERB_CHECK | VERB_FMT | VERB_BUILD | VERB_TIMED | VERB_REGENERATE | VERB_TUNE,
 		AT(verbose)},
@@ -240,6 +241,33 @@ static void option_problem(const options *o, const verb *v, int code, char **arg
 		unknown_option(o, v, word);
 }
 
+/* What follows -W: error, error=NAME, no-NAME. */
+static bool settle_warning(options *o, const char *word)
+{
+	bool mute = !strncmp(word, "no-", 3), promote = !strncmp(word, "error=", 6);
+	const char *name = mute ? word + 3 : promote ? word + 6 : word, *near;
+	int count, number = diag_warning_find(name);
+	const char *const *names = diag_warning_names(&count);
+
+	if (!strcmp(word, "error"))
+		return o->warnings_are_errors = true;
+	if ((mute || promote) && number >= 0) {
+		*(mute ? &o->muted : &o->promoted) |= 1u << number;
+		return true;
+	}
+	near = mute || promote ? diag_nearest(name, names, count) : NULL;
+	if (near)
+		message_error(o, "there is no warning '%s'; did you mean '%s'?", name, near);
+	else if (mute || promote)
+		message_error(o, "there is no warning '%s'", name);
+	else if (number >= 0)
+		message_error(o, "unknown option '-W%s'; did you mean '-Wno-%s' or '-Werror=%s'?",
+			word, word, word);
+	else
+		message_error(o, "unknown option '-W%s'; did you mean '-Werror'?", word);
+	return false;
+}
+
 /* Reads the words that only some values make sense for. */
 static cli_status options_settle(options *o)
 {
@@ -264,10 +292,9 @@ static cli_status options_settle(options *o)
 		message_error(o, "--diagnostics-format: '%s' is not text or json", o->format);
 		return CLI_USAGE;
 	}
-	if (o->warn && strcmp(o->warn, "error") != 0) {
-		message_error(o, "unknown option '-W%s'; did you mean '-Werror'?", o->warn);
-		return CLI_USAGE;
-	}
+	for (int i = 0; i < o->warn.count; i++)
+		if (!settle_warning(o, o->warn.item[i]))
+			return CLI_USAGE;
 	if (o->threads > 4096) {
 		message_error(o, "--threads: %lld is more than 4096", (long long)o->threads);
 		return CLI_USAGE;

@@ -11,7 +11,7 @@ _trikl() {
 	fi
 	case $prev in
 	--device) mapfile -t COMPREPLY < <(compgen -W "auto cpu cuda:0 reference sim" -- "$cur") ;;
-	--emit) mapfile -t COMPREPLY < <(compgen -W "ast model llvm object header plan tile ptx cubin cuda" -- "$cur") ;;
+	--emit) mapfile -t COMPREPLY < <(compgen -W "ast model llvm object header plan tile ptx cubin cuda bundle embed" -- "$cur") ;;
 	--target | --targets)
 		local targets
 		targets=$("$program" targets 2>/dev/null | sed -n 's/^\(cpu\|sm_[0-9a-z]*\) .*/\1/p')

@@ -28,7 +28,9 @@ cli_status unit_open(const options *o, const char *path, unit *u)
 	start = clock_now();
 	u->src = source_create(u->arena, strcmp(path, "-") == 0 ? "<stdin>" : path, data, len);
 	u->diags = diags_create(u->arena, u->src);
-	u->diags->warnings_are_errors = o->warn != NULL;
+	u->diags->warnings_are_errors = o->warnings_are_errors;
+	u->diags->muted = o->muted;
+	u->diags->promoted = o->promoted;
 	crash_set_source(u->src);
 	u->file = ast_parse(u->arena, u->src, u->diags);
 	u->parse_ms = since_ms(start);

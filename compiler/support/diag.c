@@ -74,12 +74,39 @@ void diag_error(diags *d, loc at, const char *fmt, ...)
 	va_end(ap);
 }
 
+static const char *const warning_name[] = {"define", "empty", "mask", "row-form", "unused"};
+
+const char *const *diag_warning_names(int *count)
+{
+	*count = (int)(sizeof warning_name / sizeof *warning_name);
+	return warning_name;
+}
+
+int diag_warning_find(const char *name)
+{
+	int count;
+
+	diag_warning_names(&count);
+	for (int n = 0; n < count; n++)
+		if (!strcmp(warning_name[n], name))
+			return n;
+	return -1;
+}
+
 void diag_warning(diags *d, loc at, const char *name, const char *fmt, ...)
 {
+	int number = diag_warning_find(name);
+	bool is_error = d->warnings_are_errors || (number >= 0 && d->promoted >> number & 1);
 	va_list ap;
 
+	if (number < 0)
+		ice("warning '%s' has no name in the table", name);
+	if (d->muted >> number & 1) {
+		d->dropped = true; /* its notes and hints go too */
+		return;
+	}
 	va_start(ap, fmt);
-	diag_add(d, d->warnings_are_errors ? DIAG_ERROR : DIAG_WARNING, at, name, fmt, ap);
+	diag_add(d, is_error ? DIAG_ERROR : DIAG_WARNING, at, name, fmt, ap);
 	va_end(ap);
 }
 

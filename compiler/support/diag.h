@@ -44,6 +44,7 @@ typedef struct {
 	int errors, warnings; /* all of them, kept in the list or not */
 	int error_limit;      /* further errors are counted, not stored; 0 means 20 */
 	bool warnings_are_errors;
+	unsigned muted, promoted; /* bits of diag_warning_find: not reported; errors */
 	bool dropped; /* the newest message is past its limit: its notes and hints are dropped too
 		       */
 	int notes;    /* of the newest message */
@@ -68,6 +69,10 @@ diags *diags_create(arena *a, const source *src);
 void diag_error(diags *d, loc at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_warning(diags *d, loc at, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The number of a warning's name, below 32; -1: there is no such warning. */
+int diag_warning_find(const char *name);
+/* All names, and how many. */
+const char *const *diag_warning_names(int *count);
 void diag_note(diags *d, loc at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Attaches a hint to the newest message. */
 void diag_hint(diags *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

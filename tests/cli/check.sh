@@ -46,3 +46,10 @@ head -c 4096 /dev/urandom >noise.tkl
 expect 1 "error" "$TRIKL" check noise.tkl
 printf 'attention \0x' >nul.tkl
 expect 1 "error" "$TRIKL" check nul.tkl
+
+# One kind of warning hidden, or an error.
+expect 0 "" "$TRIKL" check -Wno-empty empty.tkl
+expect 1 "[-Werror,-Wempty]" "$TRIKL" check -Werror=empty empty.tkl
+expect 0 "warning" "$TRIKL" check -Werror=unused empty.tkl
+expect 3 "did you mean 'empty'?" "$TRIKL" check -Wno-emtpy empty.tkl
+expect 3 "did you mean '-Wno-empty'" "$TRIKL" check -Wempty empty.tkl

@@ -1,6 +1,6 @@
 # install: the installed tree, moved elsewhere, builds and runs examples/embed.c through find_package and pkg-config,
 # with the shared library and with the archive.
-example=$PWD/examples/embed.c
+example=$PWD/examples/embed.c gpu_example=$PWD/examples/embed_gpu.c
 . tests/cli/expect.bash
 
 grep -q "TRIKL_SANITIZE:BOOL=ON" "$BUILD/CMakeCache.txt" && exit 77
@@ -81,6 +81,7 @@ export PKG_CONFIG_PATH
 library=$(pkg-config --variable=libdir trikl)
 cc -o by_pc "$example" $(pkg-config --cflags --libs trikl) -lm -Wl,-rpath,"$library"
 ./by_pc | cmp - out
+cc -Wall -Wextra -Wpedantic -Werror -o on_gpu "$gpu_example" $(pkg-config --cflags --libs trikl) -ldl -lm
 cc -o by_pc_static "$example" $(pkg-config --cflags trikl) "$library/libtrikl.a" \
 	$(pkg-config --static --libs trikl | sed 's/ -ltrikl / /')
 ./by_pc_static | cmp - out
