@@ -117,6 +117,8 @@ typedef struct {
 
 /* Fills cx->tokens, cx->problems and the file's comments from the whole source. */
 void tokens_scan(syntax *cx);
+/* What the generated scanner calls when it cannot go on. */
+_Noreturn void tokens_scanner_failed(const char *message);
 /* Whether the token's text is `word`. */
 bool token_is(const syntax *cx, const token *t, const char *word);
 /* The keyword of the given context nearest to a name; TOK_END when none is near. */

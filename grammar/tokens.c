@@ -106,6 +106,14 @@ static int token_check(syntax *cx, int kind, loc at)
 	return kind;
 }
 
+/* All but the memory messages of flex mean a bug of ours. */
+_Noreturn void tokens_scanner_failed(const char *message)
+{
+	if (strstr(message, "memory"))
+		ice_memory("out of memory: scanner");
+	ice("scanner: %s", message);
+}
+
 static void scan_all(syntax *cx)
 {
 	uint32_t bom = cx->src->len >= 3 && memcmp(cx->src->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
@@ -114,7 +122,7 @@ static void scan_all(syntax *cx)
 	int kind;
 
 	if (scan_lex_init_extra(&state, &scanner) != 0)
-		ice("out of memory: scanner");
+		ice_memory("out of memory: scanner");
 	scan__scan_bytes(cx->src->text + bom, (int)(cx->src->len - bom), scanner);
 	while ((kind = scan_lex(scanner)) != 0) {
 		loc at = {state.begin, state.end};

@@ -305,6 +305,12 @@ typedef struct tkl_launch_args {
  * ARGUMENT, SHAPE, DTYPE, DEVICE, LAYOUT (nothing was run); RANGE, MEMORY, INTERNAL; of GPU kernels
  * also NO_DEVICE, CODE, CAPTURE, DRIVER (a fault of earlier work in the context shows here too). */
 TKL_API tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args);
+/* Most of the memory that such a launch allocates for its duration, in bytes: a CPU kernel packs the
+ * keys of some groups at a time and has scratch for each thread; 0 for GPU kernels, which allocate
+ * nothing, and for the reference, which takes little. The data of tensors is not read. Errors:
+ * those of the arguments. */
+TKL_API tkl_status tkl_launch_workspace(
+	const tkl_kernel *kernel, const tkl_launch_args *args, uint64_t *bytes);
 
 #ifdef __cplusplus
 }

@@ -242,11 +242,11 @@ rt_status rt_program_select(rt_program *p, const rt_kernel_args *args, int devic
 	rt_cuda *cuda;
 
 	*image = p->image[0];
-	if (p->images > 1)
+	if (p->images > 1 || device != RT_CURRENT) /* else the driver's answer will do */
 		status = find_image(p, device, true, image, err);
 	if (!status)
 		status = rt_kernel_pack(rt_image_signature(*image), args, packed, err);
-	if (status || !has_maps(*image) || packed->grid[0] == 0 || packed->grid[1] == 0)
+	if (status || !has_maps(*image) || packed->grid[0] == 0)
 		return status;
 	status = rt_gpu_driver(p->gpu, &cuda, err);
 	if (status || rt_kernel_encode(cuda, rt_image_signature(*image), args, packed))
@@ -261,7 +261,7 @@ rt_status rt_program_launch(
 	rt_image *image;
 	rt_status status = rt_program_select(p, args, device, stream, &packed, &image, err);
 
-	if (!status && packed.grid[0] && packed.grid[1])
+	if (!status && packed.grid[0])
 		status = rt_image_start(image, &packed, device, stream, err);
 	/* the driver only says that there is no code: name the targets */
 	if (status == RT_NO_CODE && p->images == 1)

@@ -29,18 +29,22 @@ static void destroy(tkl_kernel *kernel)
 
 /* --- CPU --- */
 
-static tkl_status run_host(void *user)
+static host_args host_args_of(const api_operands *o)
 {
-	const call *c = user;
-	const api_operands *o = c->operands;
-	host_args args = {.data = o->data,
+	return (host_args){.data = o->data,
 		.stride = o->stride,
 		.length = o->length,
 		.param_int = o->param_int,
-		.param_float = o->param_float,
-		.progress = c->args->progress,
-		.progress_user = c->args->progress_user};
+		.param_float = o->param_float};
+}
 
+static tkl_status run_host(void *user)
+{
+	const call *c = user;
+	host_args args = host_args_of(c->operands);
+
+	args.progress = c->args->progress;
+	args.progress_user = c->args->progress_user;
 	if (!host_launch(c->kernel->host, &args, c->kernel->base.context->pool))
 		return api_fail(TKL_ERROR_MEMORY, "out of memory for the workspace");
 	return TKL_OK;
@@ -52,7 +56,17 @@ static tkl_status launch_host(
 	return api_guard(run_host, &(call){compiled(k), o, args, 0});
 }
 
-static const api_backend host_backend = {.launch = launch_host, .destroy = destroy};
+static tkl_status host_bytes(const tkl_kernel *k, const api_operands *o, uint64_t *bytes)
+{
+	host_args args = host_args_of(o);
+
+	*bytes = (uint64_t)host_workspace(
+		compiled(k)->host, &args, rt_pool_threads(k->context->pool));
+	return TKL_OK;
+}
+
+static const api_backend host_backend = {
+	.launch = launch_host, .workspace = host_bytes, .destroy = destroy};
 
 /* --- reference --- */
 

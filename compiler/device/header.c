@@ -107,6 +107,7 @@ static void put_tensors(const rt_bundle_kernel *k, text *out)
 		" * Every tensor lies on the GPU, its address a multiple of its element, its last");
 	text_line(out,
 		" * dimension contiguous; other strides are free, but outputs overlap nothing.");
+	text_line(out, " * An output that is NULL is not computed.");
 	for (int t = 0; t < f->tensors; t++)
 		if (is_copied(k, t)) {
 			text_line(out, " * (*) fastest where address and strides are multiples of "
@@ -139,23 +140,22 @@ static void put_lengths(const rt_bundle_kernel *k, text *out)
 	}
 }
 
-/* "ceil(N * H / G / 64) x (G * B)" */
+/* "ceil(N * H / G / 64) * G * B" */
 static void put_grid(const rt_bundle_kernel *k, const rt_kernel_signature *s, text *out)
 {
 	const tkl_length_info *length = k->interface.length;
-	int factors = 0;
 
 	text_printf(out, "ceil(%s", s->query < 0 ? "1" : length[s->query].name);
 	if (s->head >= 0)
 		text_printf(out, " * %s", length[s->head].name);
 	if (s->head >= 0 && s->group >= 0)
 		text_printf(out, " / %s", length[s->group].name);
-	text_printf(out, " / %d) x (", s->rows);
+	text_printf(out, " / %d)", s->rows);
 	if (s->group >= 0)
-		text_printf(out, "%s%s", factors++ ? " * " : "", length[s->group].name);
+		text_printf(out, " * %s", length[s->group].name);
 	for (int b = 0; b < s->batches; b++)
-		text_printf(out, "%s%s", factors++ ? " * " : "", length[s->batch[b]].name);
-	text_printf(out, "%s) blocks", factors ? "" : "1");
+		text_printf(out, " * %s", length[s->batch[b]].name);
+	text_printf(out, " blocks");
 }
 
 static void put_images(const rt_bundle_kernel *k, text *out)

@@ -115,7 +115,7 @@ static host_kernel *make_kernel(
 	host_kernel *k = calloc(1, sizeof *k);
 
 	if (!k)
-		ice("out of memory");
+		ice_memory("out of memory");
 	if (!hg_table(&k->rt, h, d)) {
 		free(k);
 		LLVMDisposeModule(h->mod);

@@ -20,7 +20,7 @@ void hv_env_init(host_env *e, host_cx *h, V args, int width)
 	e->memo = calloc(exprs, sizeof *e->memo);
 	e->varies = calloc(exprs, 1);
 	if (!e->coord || !e->vcoord || !e->stream_at || !e->memo || !e->varies)
-		ice("out of memory");
+		ice_memory("out of memory");
 }
 
 void hv_env_free(host_env *e)

@@ -48,6 +48,8 @@ typedef struct {
 		const tkl_kernel *kernel, const api_operands *o, const tkl_launch_args *args);
 	/* NULL: there is nothing to prepare */
 	tkl_status (*prepare)(const tkl_kernel *kernel, int device);
+	/* NULL: a launch takes no memory */
+	tkl_status (*workspace)(const tkl_kernel *kernel, const api_operands *o, uint64_t *bytes);
 	void (*destroy)(tkl_kernel *kernel); /* frees all but the context */
 } api_backend;
 

@@ -76,7 +76,18 @@ static tkl_status check_counts(const tkl_kernel *k, const tkl_launch_args *a)
 	return TKL_OK;
 }
 
-tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args)
+/* A launch, or (bytes not NULL) the question what it would take. */
+static tkl_status pass_on(
+	const tkl_kernel *k, const api_operands *o, const tkl_launch_args *a, uint64_t *bytes)
+{
+	if (!bytes)
+		return k->backend->launch(k, o, a);
+	*bytes = 0;
+	return k->backend->workspace ? k->backend->workspace(k, o, bytes) : TKL_OK;
+}
+
+static tkl_status check_and_pass_on(
+	const tkl_kernel *kernel, const tkl_launch_args *args, uint64_t *bytes)
 {
 	_Alignas(max_align_t) unsigned char own[LAUNCH_MEMORY], *memory = own;
 	api_operands o = {0};
@@ -85,8 +96,6 @@ tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args)
 	void *scratch;
 	size_t size;
 
-	if (!kernel || !args)
-		return api_fail(TKL_ERROR_ARGUMENT, "the kernel or its arguments are NULL");
 	status = api_copy_in(&a, args, sizeof a, "tkl_launch_args");
 	if (!status)
 		status = check_counts(kernel, &a);
@@ -103,10 +112,26 @@ tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args)
 	if (!status)
 		status = api_check_operands(kernel, &a, scratch, &o);
 	if (!status)
-		status = kernel->backend->launch(kernel, &o, &a);
+		status = pass_on(kernel, &o, &a, bytes);
 	if (memory != own)
 		free(memory);
 	return status;
+}
+
+tkl_status tkl_launch(const tkl_kernel *kernel, const tkl_launch_args *args)
+{
+	if (!kernel || !args)
+		return api_fail(TKL_ERROR_ARGUMENT, "the kernel or its arguments are NULL");
+	return check_and_pass_on(kernel, args, NULL);
+}
+
+tkl_status tkl_launch_workspace(
+	const tkl_kernel *kernel, const tkl_launch_args *args, uint64_t *bytes)
+{
+	if (!kernel || !args || !bytes)
+		return api_fail(
+			TKL_ERROR_ARGUMENT, "the kernel, its arguments or the result are NULL");
+	return check_and_pass_on(kernel, args, bytes);
 }
 
 tkl_status tkl_prepare(const tkl_kernel *kernel, int device)

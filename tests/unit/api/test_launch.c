@@ -330,6 +330,28 @@ static void a_subscript_out_of_range_is_an_error_of_the_reference(void **state)
 	tkl_kernel_destroy(kernel);
 }
 
+static void the_workspace_grows_with_the_keys(void **state)
+{
+	call *c = call_make(cpu);
+	uint64_t small = 0, large = 0, none = 1;
+
+	(void)state;
+	assert_int_equal(tkl_launch_workspace(cpu, &c->args, &small), TKL_OK);
+	assert_true(small > 0);
+	for (int t = 1; t < 4; t++)
+		call_shape(c, t, CALL_B, 100 * CALL_M, CALL_G, CALL_D);
+	assert_int_equal(tkl_launch_workspace(cpu, &c->args, &large), TKL_OK);
+	assert_true(large > small);
+	c->args.tensor_count = 5;
+	assert_int_equal(tkl_launch_workspace(cpu, &c->args, &large), TKL_ERROR_ARGUMENT);
+	assert_int_equal(tkl_launch_workspace(cpu, &c->args, NULL), TKL_ERROR_ARGUMENT);
+	call_free(c);
+	c = call_make(reference);
+	assert_int_equal(tkl_launch_workspace(reference, &c->args, &none), TKL_OK);
+	assert_int_equal(none, 0);
+	call_free(c);
+}
+
 static tkl_status run_into_a_bug(void *user)
 {
 	ice("a test's bug %d", *(int *)user);
@@ -368,6 +390,7 @@ int main(void)
 		cmocka_unit_test(overlap_is_exact_on_random_views),
 		cmocka_unit_test(an_absurd_layout_ends_soon),
 		cmocka_unit_test(a_subscript_out_of_range_is_an_error_of_the_reference),
+		cmocka_unit_test(the_workspace_grows_with_the_keys),
 		cmocka_unit_test(a_bug_of_the_library_is_a_status),
 	};
 
