@@ -40,7 +40,7 @@ static char *statement_text(const tile_program *p, const tile_stmt *s)
 	char *first, *last;
 
 	alone.body = alone.other = (tile_block){0};
-	one.arg.count = one.buffer.count = one.frag.count = 0;
+	one.arg.count = one.buffer.count = one.bar.count = one.frag.count = 0;
 	one.body = (tile_block){&item, 1, 1};
 	tile_print(&one, &out);
 	first = strchr(out.data, '\n');

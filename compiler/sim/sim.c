@@ -72,7 +72,7 @@ static bool check_map(const tile_arg *a, const sim_args *args, text *why)
 	for (int d = 0; d < a->rank; d++) {
 		bool last = d == a->rank - 1;
 
-		if (m->length[d] >= 1 && m->length[d] <= UINT32_MAX && m->stride[d] >= 0 &&
+		if (m->length[d] >= 0 && m->length[d] <= UINT32_MAX && m->stride[d] >= 0 &&
 			m->stride[d] < INT64_C(1) << 39 &&
 			(last ? m->stride[d] == 1 : m->stride[d] % 8 == 0))
 			continue;

@@ -140,7 +140,7 @@ typedef struct {
 		int count, cap;
 	} product;
 	uint32_t groups; /* committed */
-	uint32_t fence;  /* time of the newest WGMMA.FENCE since the last commit; 0: none */
+	uint32_t fence;  /* time of the newest WGMMA.FENCE since the last wait; 0: none */
 	int issued;
 } sim_warp;
 

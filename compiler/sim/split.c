@@ -189,6 +189,7 @@ static bool run_stmt(sim_block *b, const sim_stmt *s, int warp)
 	case TILE_ANYB:
 	case TILE_FILL:
 	case TILE_COPY:
+	case TILE_WAIT:
 		w->state = WARP_MEETS;
 		return false;
 	case TILE_BWAIT:

@@ -393,7 +393,7 @@ static void issue(sim_block *b, const sim_stmt *s, int warp)
 	}
 	w->product.item = more;
 	if (!w->fence)
-		sim_fault_at(b, SIM_PRODUCT_FENCE, warp, SIM_ALL, "since the last wgmma.commit");
+		sim_fault_at(b, SIM_PRODUCT_FENCE, warp, SIM_ALL, "since the last wgmma.wait");
 	check_group(b, &p, warp);
 	take_registers(b, &p, warp, s->s->arg[1].zero);
 	for (int i = 0; i < p.steps; i++)
@@ -500,6 +500,8 @@ static void wait(sim_block *b, const sim_stmt *s, int warp)
 	uint32_t left = (uint32_t)s->s->arg[0].integer;
 	int n = 0;
 
+	w->fence = 0;
+
 	for (; n < w->product.count; n++) {
 		sim_product *p = &w->product.item[n];
 
@@ -550,7 +552,6 @@ void sim_product_statement(sim_block *b, const sim_stmt *s, int warp)
 			w->product.item[i].group = w->groups;
 		}
 		w->groups++;
-		w->fence = 0;
 		return;
 	case TILE_WWAIT:
 		wait(b, s, warp);

@@ -78,7 +78,7 @@ static bool lower(problem *p)
 	if (!p->spec)
 		fail_with(d);
 	m = model_choose(p->spec, NULL, d);
-	if (!m || !gpu_plan_make(m, "sm_80", NULL, &p->plan, d))
+	if (!m || !gpu_plan_make(m, p->c.target ? p->c.target : "sm_80", NULL, &p->plan, d))
 		return false;
 	set_sizes(p);
 	p->program = gpu_lower(p->arena, &p->plan, d);
@@ -217,7 +217,9 @@ static void make_tensor(problem *p, const sema_tensor *t, uint64_t *seed)
 	p->data[t->id] = (uint8_t *)p->memory[t->id] + (p->c.unaligned ? size : 0);
 	for (int64_t n = 0; !t->output && (at = place(p, t, n, &last)) >= 0; n++)
 		put(p->data[t->id], t->dtype, at,
-			t->dtype == DTYPE_I32 ? integer(p, t, last, seed) : normal(seed));
+			t->dtype == DTYPE_I32
+				? integer(p, t, last, seed)
+				: normal(seed) * (p->c.scale && t->id == 0 ? p->c.scale : 1));
 	if (is_wild(p, t->name))
 		make_wild(p, t);
 	if (t->output)
@@ -258,6 +260,18 @@ static int make_strides(problem *p, int n)
 	return n;
 }
 
+/* Tensors are the first arguments. */
+static void make_map(const problem *p, const tile_arg *map, sim_tensor_map *out)
+{
+	const sema_tensor *t = p->spec->tensor.item[map->tensor->id];
+
+	assert_int_equal(map->kind, ARG_MAP);
+	for (int d = 0; d < t->rank; d++) {
+		out->length[d] = dim_extent(p, &t->dim[d]);
+		out->stride[d] = p->stride[t->id][d];
+	}
+}
+
 static void make_arguments(problem *p)
 {
 	const sema_spec *s = p->spec;
@@ -276,7 +290,8 @@ static void make_arguments(problem *p)
 			p->value[n].f = (float)s->param.item[i]->f;
 	p->value[n++].i = !p->c.unaligned;
 	p->value[n++].i = -1; /* every output */
-	assert_int_equal(n, p->program->arg.count);
+	for (; n < p->program->arg.count; n++)
+		make_map(p, p->program->arg.item[n], &p->value[n].map);
 	p->args.arg = p->value;
 }
 

@@ -18,8 +18,10 @@ typedef struct {
 	const char *defines; /* "D=33,W1=5", or NULL */
 	bool unaligned;      /* strides and bases that no 16-byte copy can use */
 	int warps, key_tile, resident, slots;
+	const char *target; /* NULL: sm_80 */
 	const char *
 		wild; /* NULL, or the inputs that hold a NaN and an infinity in their middle: "v1 k2" */
+	int scale; /* of what the first input holds; 0: 1 */
 } problem_case;
 
 typedef struct {

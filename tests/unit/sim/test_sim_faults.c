@@ -2,40 +2,27 @@
  * The kernels of two shipped specs, with one and two slots of keys, several blocks of keys and
  * aligned operands; one change at a time. Nothing that orders memory or says where data lie may
  * survive a change. */
+#include "edit.h"
 #include "problem.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A statement and the block that holds it. */
-typedef struct {
-	tile_block *block;
-	int index;
-} place;
-
-typedef struct {
-	place *item;
-	int count, cap;
-} places;
-
 typedef struct {
 	problem p;
-	places at; /* every statement */
+	edit_places at; /* every statement */
 	uint64_t digest;
 	sim_value *aligned; /* the argument: 1 copies, 0 fills */
 	int tried, caught, wrong;
 	text survivors;
 } bench;
 
-static void collect(arena *a, tile_block *b, places *out)
+static sim_value *aligned_argument(problem *p)
 {
-	for (int i = 0; i < b->count; i++) {
-		place x = {b, i};
-
-		ARENA_PUSH(a, out, x);
-		collect(a, &b->item[i]->body, out);
-		collect(a, &b->item[i]->other, out);
-	}
+	for (int i = 0; i < p->program->arg.count; i++)
+		if (!strcmp(p->program->arg.item[i]->name, "aligned"))
+			return &p->value[i];
+	return NULL;
 }
 
 static void open_bench(bench *t, const problem_case *c)
@@ -51,36 +38,16 @@ static void open_bench(bench *t, const problem_case *c)
 	}
 	sim_report_free(&r);
 	t->digest = problem_digest(&t->p);
-	t->aligned = &t->p.value[t->p.program->arg.count - 1];
+	t->aligned = aligned_argument(&t->p);
 	t->p.args.report_limit = 1;
 	t->p.args.step_limit = 1000000;
-	collect(t->p.arena, &t->p.program->body, &t->at);
+	t->at = edit_statements(t->p.arena, t->p.program);
 }
 
 static void close_bench(bench *t)
 {
 	text_free(&t->survivors);
 	problem_close(&t->p);
-}
-
-/* The statement in one line, without its body. */
-static void print_statement(const bench *t, tile_stmt *s, text *out)
-{
-	tile_program one = *t->p.program;
-	tile_stmt alone = *s, *item = &alone;
-	text all = {0};
-
-	alone.body = alone.other = (tile_block){0};
-	one.arg.count = one.buffer.count = one.frag.count = 0;
-	one.body = (tile_block){&item, 1, 1};
-	tile_print(&one, &all);
-	for (char *word = strtok(strchr(all.data, '\n'), " \n"), *next; word; word = next) {
-		next = strtok(NULL, " \n");
-		if (next)
-			text_printf(out, "%s ", word);
-	}
-	text_put(out, "\n");
-	text_free(&all);
 }
 
 /* One run. False: it was reported or gave another result, and that is counted. */
@@ -107,8 +74,7 @@ static void attempt(bench *t, const char *change, tile_stmt *s)
 	t->tried++;
 	if (!lives)
 		return;
-	text_printf(&t->survivors, "%s: ", change);
-	print_statement(t, s, &t->survivors);
+	text_printf(&t->survivors, "%s: %s\n", change, edit_line(t->p.arena, t->p.program, s));
 }
 
 /* --- changes --- */
@@ -116,18 +82,13 @@ static void attempt(bench *t, const char *change, tile_stmt *s)
 static void without(bench *t, tile_opcode op, const char *change)
 {
 	for (int i = 0; i < t->at.count; i++) {
-		tile_block *b = t->at.item[i].block;
-		int n = t->at.item[i].index;
-		tile_stmt *s = b->item[n];
+		tile_stmt *s = edit_at(&t->at, i);
 
 		if (s->op != op)
 			continue;
-		memmove(&b->item[n], &b->item[n + 1], (size_t)(b->count - n - 1) * sizeof *b->item);
-		b->count--;
+		edit_remove(&t->at, i);
 		attempt(t, change, s);
-		memmove(&b->item[n + 1], &b->item[n], (size_t)(b->count - n) * sizeof *b->item);
-		b->item[n] = s;
-		b->count++;
+		edit_restore(&t->at, i, s);
 	}
 }
 
@@ -135,7 +96,7 @@ static void without(bench *t, tile_opcode op, const char *change)
 static void each_region(bench *t, void (*f)(bench *t, tile_stmt *s, tile_region *r))
 {
 	for (int i = 0; i < t->at.count; i++) {
-		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+		tile_stmt *s = edit_at(&t->at, i);
 		const char *signature = tile_op_info[s->op].signature;
 
 		for (int k = 0; signature[k]; k++)
@@ -188,7 +149,7 @@ static void slices_moved(bench *t)
 	tile_program *p = t->p.program;
 
 	for (int i = 0; i < t->at.count; i++) {
-		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+		tile_stmt *s = edit_at(&t->at, i);
 
 		for (int k = 0; tile_op_info[s->op].signature[k]; k++) {
 			tile_slice *f = &s->arg[k].slice;
@@ -206,7 +167,7 @@ static void slices_moved(bench *t)
 static void weaker_waits(bench *t)
 {
 	for (int i = 0; i < t->at.count; i++) {
-		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+		tile_stmt *s = edit_at(&t->at, i);
 
 		if (s->op != TILE_WAIT)
 			continue;
@@ -268,7 +229,7 @@ static void constants_changed(bench *t)
 	bool *seen = ARENA_ARRAY(t->p.arena, bool, t->p.program->expr_count + 1);
 
 	for (int i = 0; i < t->at.count; i++) {
-		tile_stmt *s = t->at.item[i].block->item[t->at.item[i].index];
+		tile_stmt *s = edit_at(&t->at, i);
 		const char *signature = tile_op_info[s->op].signature;
 
 		for (int k = 0; signature[k]; k++) {
@@ -317,7 +278,7 @@ static void others_removed(bench *t)
 	int tried;
 
 	for (int op = 0; op < TILE_OP_COUNT; op++)
-		if (op != TILE_BARRIER && op != TILE_WAIT && op != TILE_COMMIT)
+		if (!edit_orders((tile_opcode)op))
 			without(t, (tile_opcode)op, "removed");
 	tried = t->tried;
 	assert_true(8 * finish(t, "any other statement removed") <= tried);

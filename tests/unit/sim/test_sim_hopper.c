@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "../../../compiler/sim/sim_float.h"
+#include "edit.h"
 #include "sim/sim.h"
 #include <math.h>
 #include <stdio.h>
@@ -284,104 +285,32 @@ static void attend(void **state)
 
 /* --- one statement less --- */
 
-typedef struct {
-	tile_block *block;
-	int index;
-} place;
-
-typedef struct {
-	place *item;
-	int count, cap;
-} places;
-
-static void collect(arena *a, tile_block *b, places *out)
-{
-	for (int i = 0; i < b->count; i++) {
-		place x = {b, i};
-
-		ARENA_PUSH(a, out, x);
-		collect(a, &b->item[i]->body, out);
-		collect(a, &b->item[i]->other, out);
-	}
-}
-
-static bool orders(tile_opcode op)
-{
-	switch (op) {
-	case TILE_BARRIER:
-	case TILE_BINIT:
-	case TILE_BEXPECT:
-	case TILE_BARRIVE:
-	case TILE_BWAIT:
-	case TILE_FENCEA:
-	case TILE_WFENCE:
-	case TILE_WCOMMIT:
-	case TILE_WWAIT:
-	case TILE_NSYNC:
-	case TILE_NARRIVE:
-	case TILE_TMALOAD:
-		return true;
-	default:
-		return tile_is_wgmma(op);
-	}
-}
-
-/* The statement as it is printed. */
-static char *statement(const machine *m, const tile_stmt *s)
-{
-	tile_program one = *m->program;
-	tile_stmt alone = *s, *item = &alone;
-	text out = {0};
-	char *line;
-
-	alone.body = alone.other = (tile_block){0};
-	one.arg.count = one.buffer.count = one.bar.count = one.frag.count = 0;
-	one.body = (tile_block){&item, 1, 1};
-	tile_print(&one, &out);
-	line = strchr(out.data, '\n');
-	line += strspn(line, " \n");
-	line[strcspn(line, "\n")] = '\0';
-	line = arena_strdup(m->arena, line);
-	text_free(&out);
-	return line;
-}
-
 typedef bool right_fn(machine *m, bool fail);
 
-/* Removes each statement that orders something in turn. `spared`: those that may be missing. */
-static void each_removed(machine *m, right_fn *right, const char *const *spared, bool print)
+/* Removes each statement that orders something in turn: that is reported, or the result is wrong. */
+static void each_removed(machine *m, right_fn *right)
 {
-	places at = {0};
+	edit_places at = edit_statements(m->arena, m->program);
 	int survivors = 0, reported = 0;
 
 	m->args.report_limit = 1;
-	collect(m->arena, &m->program->body, &at);
 	for (int i = 0; i < at.count; i++) {
-		tile_block *b = at.item[i].block;
-		int n = at.item[i].index, may = 0;
-		tile_stmt *s = b->item[n];
-		char *line;
+		tile_stmt *s = edit_at(&at, i);
+		const char *line = edit_line(m->arena, m->program, s);
 		bool clean;
 
-		if (!orders(s->op))
+		if (!edit_orders(s->op))
 			continue;
-		line = statement(m, s);
-		memmove(&b->item[n], &b->item[n + 1], (size_t)(b->count - n - 1) * sizeof *b->item);
-		b->count--;
+		edit_remove(&at, i);
 		clean = run(m);
 		reported += !clean;
-		for (int k = 0; spared[k]; k++)
-			may |= strcmp(spared[k], line) == 0;
-		if (clean && !may && right(m, false)) {
-			printf("    survives: %s\n", line);
-			survivors++;
-		} else if (print && !clean) {
+		if (!clean)
 			printf("    %s: %s: %s\n", line, sim_fault_text(m->report.entry[0].fault),
 				m->report.entry[0].message);
-		}
-		memmove(&b->item[n + 1], &b->item[n], (size_t)(b->count - n) * sizeof *b->item);
-		b->item[n] = s;
-		b->count++;
+		else if (right(m, false))
+			printf("    survives: %s\n", line);
+		survivors += clean && right(m, false);
+		edit_restore(&at, i, s);
 	}
 	printf("    %d reported\n", reported);
 	assert_int_equal(survivors, 0);
@@ -390,30 +319,211 @@ static void each_removed(machine *m, right_fn *right, const char *const *spared,
 
 static void matmul_removed(void **state)
 {
-	static const char *const spared[] = {NULL};
 	arena *a = arena_create();
 	machine m;
 
 	(void)state;
 	open_matmul(&m, read_case(a, "matmul"));
 	m.args.grid[0] = m.args.grid[1] = 1;
-	each_removed(&m, right_matmul, spared, getenv("TRIKL_PRINT") != NULL);
+	each_removed(&m, right_matmul);
 	close_machine(&m);
 	arena_destroy(a);
 }
 
 static void attend_removed(void **state)
 {
-	static const char *const spared[] = {NULL};
 	arena *a = arena_create();
 	machine m;
 
 	(void)state;
 	open_attend(&m, read_case(a, "attend"));
 	m.args.grid[0] = m.args.grid[1] = 1;
-	each_removed(&m, right_attend, spared, getenv("TRIKL_PRINT") != NULL);
+	each_removed(&m, right_attend);
 	close_machine(&m);
 	arena_destroy(a);
+}
+
+/* --- mistakes --- */
+
+#define DECLARATIONS                                                                               \
+	"in x : bf16[]\nout y : f32[]\nin x_map : map x box 64, 64 panel 64\n"                     \
+	"shared k : bf16[2, 64, 64] swizzle 3 panel 64 at 0\n"                                     \
+	"shared plain : f32[1, 128, 16] swizzle 2 at 16384\n"                                       \
+	"mbar full[2] count 1 at 24576\nmbar empty[2] count 8 at 24592\n"                          \
+	"counter done[2] at 24608\nacc s : f32[128, 64]\nacc t : f32[128, 64]\n"                   \
+	"acc wide : f32[128, 128]\nopa a : bf16[128, 64]\n"
+
+#define READY                                                                                      \
+	"if warp == 0 {\ninit full\ninit empty\ninit done\n}\nfence.async\nbarrier\n"              \
+	"map a = bf16(0.25)\nmap s = 0.5\nmap t = 0.5\nmap wide = 0.5\n"
+#define LOAD "expect full[0], 8192\ntma.load k[0] = x_map(0, 0) signal full[0]\n"
+#define LOADED READY "if warp == 0 {\n" LOAD "}\nawait full[0], 0\n"
+#define USED "store y[i64(row * 64 + col)] = s over s"
+#define PRODUCT "wgmma.fence s, a\nwgmma s += a * k[0]\nwgmma.commit\n"
+
+static const struct {
+	sim_fault fault;
+	const char *body;
+} mistakes[] = {
+	/* mbarriers */
+	{SIM_UNSET_BARRIER, "await full[0], 1"},
+	{SIM_UNSET_BARRIER, "if warp == 0 {\ninit full\n}\nawait full[0], 1"},
+	{SIM_UNSET_BARRIER, "if warp == 0 {\ninit done\n}\ncount n = done[0]"},
+	{SIM_RACE, "init full"},
+	{SIM_ASYNC_FENCE, "if warp == 0 {\ninit full\n" LOAD "await full[0], 0\n}"},
+	{SIM_DEADLOCK, READY "await full[0], 0"},
+	{SIM_DEADLOCK, READY "if warp == 0 {\nexpect full[0], 16\n}\nawait full[0], 0"},
+	{SIM_DEADLOCK, READY "arrive empty[1]\nawait empty[0], 0"},
+	{SIM_DEADLOCK, LOADED "await full[0], 0\nawait full[0], 1"},
+	{SIM_DEADLOCK, READY "if warp == 0 {\nbarrier.sync 1, 64\n}"},
+	{SIM_ARRIVALS, READY "expect full[0], 16"},
+	{SIM_ARRIVALS, READY "if warp == 0 {\n" LOAD LOAD "}\nawait full[0], 0"},
+	{SIM_BYTES,
+		READY "if warp == 0 {\nexpect full[0], 4096\ntma.load k[0] = x_map(0, 0) signal "
+		      "full[0]\n}\nawait full[0], 0"},
+	{SIM_PHASE, READY "if warp == 0 {\n" LOAD "await full[0], 1\nawait full[0], 0\n}"},
+	{SIM_PHASE, LOADED "if warp == 7 {\nexpect full[0], 8192\ntma.load k[1] = x_map(0, 0) "
+			   "signal full[0]\nawait full[0], 1\n}"},
+	{SIM_PHASE, LOADED "await full[0], lane * 0 + 2"},
+	{SIM_SHARED_BOUNDS, READY "arrive empty[warp]"},
+	{SIM_DIVERGENT_WARP, READY "if lane < 8 {\narrive empty[0]\n}"},
+	{SIM_DIVERGENT_BLOCK, READY "if warp < 2 {\nbarrier.sync 1, 128\n} else {\n"
+				    "barrier.sync 1, 192\n}"},
+	/* loads */
+	{SIM_NEVER_WAITED, READY "if warp == 0 {\n" LOAD "}"},
+	{SIM_FLIGHT_READ, READY "if warp == 0 {\n" LOAD "map s = k[0, 3, 5]\nawait full[0], 0\n}"},
+	{SIM_FLIGHT_WRITE,
+		READY "if warp == 0 {\n" LOAD "}\nfill k[0] = bf16(1.0)\nawait full[0], 0"},
+	{SIM_RACE, READY "if warp == 0 {\n" LOAD "await full[0], 0\n}\nmap s = k[0, 3, 5]\n" USED},
+	{SIM_RACE, LOADED "map s = k[0, 3, 5]\nif warp == 7 {\nexpect full[0], 8192\n"
+			  "tma.load k[0] = x_map(64, 0) signal full[0]\n}\nawait full[0], 1"},
+	{SIM_ASYNC_FENCE, READY "fill k[0] = bf16(1.0)\nbarrier\nif warp == 0 {\n" LOAD
+				"}\nawait full[0], 0"},
+	{SIM_SHARED_BOUNDS,
+		READY "if warp == 0 {\nexpect full[0], 8192\n"
+		      "tma.load k[0, warp + 4:+64, 0:+64] = x_map(0, 0) signal full[0]\n}"},
+	/* products */
+	{SIM_PRODUCT_FENCE, LOADED "wgmma s += a * k[0]\nwgmma.commit\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_FENCE, LOADED "wgmma.fence s, a\nmap s = 0.0\nwgmma s += a * k[0]\n"
+				   "wgmma.commit\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_FENCE, LOADED "wgmma.fence s, a\nmap a = bf16(0.5)\nwgmma s += a * k[0]\n"
+				   "wgmma.commit\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_FENCE, LOADED PRODUCT "wgmma.wait 0, s, a\nwgmma s += a * k[0]\nwgmma.commit\n"
+					   "wgmma.wait 0, s, a"},
+	{SIM_PRODUCT_TOUCH, LOADED PRODUCT USED "\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_TOUCH, LOADED PRODUCT "map s = 0.0\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_TOUCH, LOADED PRODUCT "map a = bf16(0.5)\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_TOUCH, LOADED PRODUCT "wgmma.wait 1, s, a\n" USED "\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_TOUCH, LOADED "wgmma.fence s, a\nwgmma s += a * k[0]\nwgmma.wait 0, s, a\n"
+				   "map s = s * 2.0\nwgmma.commit\nwgmma.wait 0, s, a"},
+	{SIM_PRODUCT_UNLISTED, LOADED PRODUCT "wgmma.wait 0, a\n" USED},
+	{SIM_PRODUCT_UNLISTED, LOADED PRODUCT "wgmma.wait 0, a\nmap s = 0.0"},
+	{SIM_PRODUCT_SHAPE, LOADED "wgmma.fence wide, a\nwgmma wide[:, 0:+64] += a * k[0]\n"
+				   "wgmma wide[:, 32:+64] += a * k[0]\nwgmma.commit\n"
+				   "wgmma.wait 0, wide, a"},
+	{SIM_PRODUCT_OPERAND, LOADED PRODUCT "barrier\nfill k[0] = bf16(0.0)\nwgmma.wait 0, s, a"},
+	{SIM_NEVER_WAITED, LOADED PRODUCT},
+	{SIM_NEVER_WAITED, LOADED "wgmma.fence s, a\nwgmma s += a * k[0]\nwgmma.wait 0, s, a"},
+	{SIM_UNSET_SHARED, LOADED "wgmma.fence s, a\nwgmma s += a * k[1]\nwgmma.commit\n"
+				  "wgmma.wait 0, s, a"},
+	{SIM_RACE, READY "fence.async\nif warp == 0 {\n" LOAD "await full[0], 0\n}\n" PRODUCT
+			 "wgmma.wait 0, s, a"},
+	{SIM_ASYNC_FENCE, READY "fill k[0] = bf16(1.0)\nbarrier\n" PRODUCT "wgmma.wait 0, s, a"},
+	{SIM_ASYNC_FENCE,
+		READY "fence.async\nfill k[0] = bf16(1.0)\nbarrier\n" PRODUCT "wgmma.wait 0, s, a"},
+	{SIM_RACE, READY "fill k[0] = bf16(1.0)\nfence.async\n" PRODUCT "wgmma.wait 0, s, a"},
+	{SIM_RACE,
+		LOADED PRODUCT "wgmma.wait 0, s, a\nif warp == 7 {\nexpect full[0], 8192\n"
+			       "tma.load k[0] = x_map(64, 0) signal full[0]\n}\nawait full[0], 1"},
+
+	{SIM_DIVERGENT_GROUP, LOADED "wgmma.fence s, a\nif warp != 5 {\nwgmma s += a * k[0]\n}\n"
+				     "wgmma.commit\nwgmma.wait 0, s, a"},
+	{SIM_DIVERGENT_GROUP, LOADED "wgmma.fence t, a\nwgmma t += a[:, 0:+16] * k[0, 0:+64, "
+				     "warp % 2 * 16:+16]\nwgmma.commit\nwgmma.wait 0, t, a"},
+	/* what stays as it was */
+	{SIM_DIVERGENT_WARP, READY "if lane < 3 {\nfence.async\n}"},
+	{SIM_UNSET_VARIABLE, READY "if warp == 2 {\nlet v = 1\n}\nmap s = f32(v)"},
+	{SIM_LOOP_STEP, READY "for i in 0 .. 4 step warp {\nmap s = 0.0\n}"},
+	{SIM_STEPS, READY "for i in 0 .. 1000000 {\nmap s = 0.0\n}"},
+};
+
+/* What is right, close to the mistakes above. */
+static const char *const fine[] = {
+	READY "await empty[0], 1",
+	READY "arrive empty[0]\nawait empty[0], 0\narrive empty[0]\nawait empty[0], 1",
+	LOADED "await full[0], 0\nmap s = k[0, 3, 5]\n" USED,
+	LOADED PRODUCT "wgmma.wait 0, s, a\n" USED,
+	LOADED PRODUCT "wgmma.fence s\nwgmma s += a * k[0]\nwgmma.commit\nwgmma.wait 1\n"
+		       "wgmma.wait 0, s, a\n" USED,
+	LOADED PRODUCT "wgmma.wait 0, s, a\narrive empty[0]\nif warp == 3 {\nawait empty[0], 0\n"
+		       "expect full[0], 8192\ntma.load k[0] = x_map(64, 0) signal full[0]\n}\n"
+		       "await full[0], 1\n" PRODUCT "wgmma.wait 0, s, a",
+	LOADED PRODUCT "wgmma.wait 0, s, a\ncount n = done[0]\nif n == 7 {\n"
+		       "expect full[0], 8192\ntma.load k[0] = x_map(64, 0) signal full[0]\n}\n"
+		       "await full[0], 1\n" PRODUCT "wgmma.wait 0, s, a",
+	/* the fence on the reader's side, and by way of a third warp */
+	READY "fill k[0] = bf16(1.0)\nbarrier\nfence.async\n" PRODUCT "wgmma.wait 0, s, a",
+	READY
+	"if warp == 1 {\nstore.shared plain[0] = 1.0 over s[:, 0:+16]\nbarrier.arrive 1, 64\n}\n"
+	"if warp == 6 {\nbarrier.sync 1, 64\nmap s = plain[0, 17, 3]\n}",
+	READY
+	"if warp == 0 {\nbarrier.sync 3, 64\n} else {\nif warp == 4 {\nbarrier.sync 3, 64\n}\n}",
+	READY
+	"for i in 0 .. warp {\nif lane < i {\nmap t = t + 1.0\n} else {\nmap t = t - 1.0\n}\n}",
+	READY "any.block n = s == 0.5 over s\nif n {\narrive empty[0]\n}\nawait empty[0], 0",
+	READY "for i in 0 .. 9 {\nbreak if i == 3\nbarrier\n}\nbarrier",
+	READY "copy k[0] = x[i64(row * 64)]\ncommit\nwait 0\nfence.async\nbarrier\n" PRODUCT
+	      "wgmma.wait 0, s, a",
+};
+
+static void open_body(machine *m, const char *body)
+{
+	arena *a = arena_create();
+
+	open_text(m,
+		arena_printf(a, "kernel t on sm_90a warps 8 blocks 1 shared 24616 {\n%s\n%s\n}\n",
+			DECLARATIONS, body));
+	make_tensor(m, "x", 128 * 64);
+	make_tensor(m, "y", 128 * 64);
+	make_map(m, "x_map", (int64_t[]){128, 64});
+	m->args.step_limit = 20000;
+	m->args.report_limit = 1;
+	arena_destroy(a);
+}
+
+static void mistakes_are_found(void **state)
+{
+	int wrong = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+		machine m;
+		sim_fault want = mistakes[i].fault;
+		text out = {0};
+
+		open_body(&m, mistakes[i].body);
+		if (run(&m) || m.report.entry[0].fault != want) {
+			sim_report_print(&m.report, &out);
+			printf("%s\n  is not '%s' but\n%s\n", mistakes[i].body,
+				sim_fault_text(want), out.data ? out.data : "nothing");
+			wrong++;
+		}
+		text_free(&out);
+		close_machine(&m);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void fine_is_fine(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+		machine m;
+
+		open_body(&m, fine[i]);
+		must_be_clean(&m);
+		close_machine(&m);
+	}
 }
 
 int main(void)
@@ -423,6 +533,8 @@ int main(void)
 		cmocka_unit_test(attend),
 		cmocka_unit_test(matmul_removed),
 		cmocka_unit_test(attend_removed),
+		cmocka_unit_test(mistakes_are_found),
+		cmocka_unit_test(fine_is_fine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,7 +260,7 @@ static void plans(void **state)
 	CHECK(cases);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(aligned_order_1),
@@ -275,5 +275,11 @@ int main(void)
 		cmocka_unit_test(plans),
 	};
 
+	if (argc > 2)
+		return !check_case(&(problem_case){.spec = argv[1],
+					   .dims = argv[2],
+					   .defines = argc > 3 && argv[3][0] ? argv[3] : NULL,
+					   .target = argc > 4 ? argv[4] : NULL},
+			2e-2);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
