@@ -70,7 +70,7 @@ static const option_row rows[] = {
 		VERB_EXPLAIN | VERB_BUILD, AT(target)},
 	{"target", 0, OPT_LIST, "--target T", "which GPU's code to run (default: the device's own)",
 		VERB_TIMED | VERB_TUNE, AT(target)},
-	{"targets", 0, OPT_LIST, "--targets T,...", "GPU targets (default: sm_80,sm_90)",
+	{"targets", 0, OPT_LIST, "--targets T,...", "GPU targets (default: sm_80,sm_90,sm_90a)",
 		VERB_REGENERATE, AT(target)},
 	{"code", 0, OPT_STRING, "--code FILE", "run this PTX or cubin in place of the generated code",
 		VERB_TIMED, AT(code)},

@@ -1,6 +1,7 @@
 /* verb_regenerate: the generated code of the spec library, committed so that a change of the
  * compiler shows as a change of code: DIR/SPEC/SPEC_TARGET.cu, .tile, .ptx for every spec with a GPU
- * kernel. With --check nothing is written, and what differs is named. */
+ * kernel. A target with an instruction family of its own is left out where the kernel does not use
+ * it. With --check nothing is written, and what differs is named. */
 #include "cli/gpu.h"
 #include <dirent.h>
 #include <errno.h>
@@ -116,6 +117,13 @@ static bool is_planned(library *l, unit *u, device_build *b)
 	return fine;
 }
 
+/* Nobody asked for the target, and the kernel is that of the portable one. */
+static bool is_repeated(const library *l, const device_build *b)
+{
+	return l->o->target.count == 0 && arch_has(b->arch, ARCH_WGMMA) &&
+	       b->plan.family != GPU_WGMMA;
+}
+
 static cli_status regenerate_target(library *l, unit *u, sema_spec *s, const arch *a)
 {
 	const row_form *form;
@@ -125,7 +133,7 @@ static cli_status regenerate_target(library *l, unit *u, sema_spec *s, const arc
 	if (status != CLI_OK || !form)
 		return status;
 	device_build b = {.arena = u->arena, .form = form, .arch = a, .diags = u->diags};
-	bool planned = is_planned(l, u, &b);
+	bool planned = is_planned(l, u, &b) && !is_repeated(l, &b);
 	if (planned && !l->o->check)
 		status = file_make_directory(
 			l->o, arena_printf(l->o->arena, "%s/%s", l->folder, s->name));
@@ -218,7 +226,7 @@ static cli_status list_specs(library *l)
 
 static cli_status gpu_targets(library *l)
 {
-	cli_status status = targets_parse(l->o, "sm_80,sm_90", &l->target, &l->targets);
+	cli_status status = targets_parse(l->o, "sm_80,sm_90,sm_90a", &l->target, &l->targets);
 
 	for (int t = 0; t < l->targets && status == CLI_OK; t++)
 		if (!l->target[t].arch) {

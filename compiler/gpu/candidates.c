@@ -35,7 +35,8 @@ static double larger(double x, double y)
 static double work(const arch *a, const gpu_plan *p)
 {
 	double features = p->d_pad + p->e_total, rows = 16;
-	double product = 2 * rows * features / larger(a->mma_flop, 1);
+	int flop = p->family == GPU_WGMMA ? a->wgmma_flop : a->mma_flop;
+	double product = 2 * rows * features / larger(flop, 1);
 	double shared = 2 * features / a->shared_bytes;
 	double l2 = a->l2_gbs * 1e3 / ((double)a->sms * a->mhz); /* bytes a clock and SM */
 	double copies = 2 * features * rows / p->rows / larger(l2, 1);
@@ -108,10 +109,10 @@ static void try_sizes(candidates *l, int rows, int tile, int tiles, int stages)
 /* One after the other: what a schedule fixes makes many of them equal. */
 static void try_all(candidates *l)
 {
-	static const int rows[] = {32, 64, 128, 256}, tiles[] = {1, 2, 3, 4, 6, 8};
+	static const int rows[] = {32, 64, 128, 192, 256}, tiles[] = {1, 2, 3, 4, 6, 8};
 	int most = l->form->outers ? 6 : 2; /* without outer axes a key is used once */
 
-	for (int r = 0; r < 4; r++)
+	for (int r = 0; r < 5; r++)
 		for (int tile = 32; tile <= 128; tile += tile < 64 ? 16 : 32)
 			for (int n = 0; n < most; n++)
 				for (int stages = 1; stages <= 2; stages++)

@@ -11,7 +11,7 @@ lacks() {
 quick=(--dims N=500 --candidates 40 --reps 5)
 
 # Blocks of 256 threads are the fastest: one of those is remembered and used from then on.
-export FAKE_TIMES="64:9,128:4,256:1.5"
+export FAKE_TIMES="64:9,128:4,256:1.5,384:9,512:9"
 expect 0 "" "$TRIKL" tune mha.tkl "${quick[@]}"
 holds out "tune mha on cuda:0 (Fake 0, sm_90a)  B=1 N=500 H=4"
 holds out "the planner's"
@@ -71,12 +71,12 @@ lacks out tuned
 expect 2 "has a damaged payload" "$TRIKL" cache verify
 
 # Differences within the scatter are none.
-export FAKE_TIMES="64:9~1,128:4~2,256:3.9~2"
+export FAKE_TIMES="64:9~1,128:4~2,256:3.9~2,384:9,512:9"
 expect 0 "" "$TRIKL" tune mha.tkl --dims N=500 --candidates 40 --reps 20
 holds out "the planner's own plan stays"
 plain "$TRIKL" run mha.tkl --dims N=500 --device cuda:0
 # What is found later replaces what was found before.
-export FAKE_TIMES="64:1,128:4,256:3"
+export FAKE_TIMES="64:1,128:4,256:3,384:9,512:9"
 expect 0 "" "$TRIKL" tune mha.tkl "${quick[@]}" --json
 python3 -c '
 import json
