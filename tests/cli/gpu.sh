@@ -74,6 +74,17 @@ expect 0 "" "$TRIKL" run tri.tkl --device sim --dims N=5 --check
 expect 3 "runs the code of one GPU target" "$TRIKL" run tri16.tkl --device sim --target sm_80,sm_90
 expect 1 "not sim" "$TRIKL" bench tri16.tkl --device sim
 
+# Each product takes the types of its own operands.
+mixed() {
+	sed "s/q : T/q : $1/; s/k : T/k : $2/; s/v : T/v : $3/; s/o : T/o : $4/; s/, T = f32//" plain.tkl >mixed.tkl
+	expect 0 "" "$TRIKL" run mixed.tkl --device sim --dims N=37,H=2 -D D=24 --check
+	"$TRIKL" build mixed.tkl --target sm_80 --emit plan -o - | grep -q "operands $5 and $6"
+}
+mixed f32 bf16 bf16 f32 f32 bf16
+mixed bf16 bf16 f32 f32 bf16 f32
+mixed bf16 f16 f16 bf16 bf16 f16
+mixed f32 f32 f16 f16 f32 f16
+
 # Without a driver: cuda:N is an error, auto is the cpu.
 expect 4 "no CUDA driver" "$TRIKL" run mha.tkl --device cuda
 expect 0 "" "$TRIKL" run mha.tkl
