@@ -102,11 +102,12 @@ __device__ __forceinline__ float rcp(float x)
     return y;
 }
 
-/* The nearest number of 10 mantissa bits, ties away from zero: an operand of mma_tf32. */
+/* The nearest number of 10 mantissa bits, ties away from zero: an operand of mma_tf32. Volatile, so
+ * that the parts of what a loop multiplies by are not all computed before it: they are too many. */
 __device__ __forceinline__ float to_tf32(float x)
 {
     uint32_t y;
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+    asm volatile("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
     return __uint_as_float(y);
 }
 
@@ -351,25 +352,38 @@ __device__ __forceinline__ void ldmatrix_trans(uint32_t (&x)[2], uint32_t at)
 
 /* --- asynchronous copies --- */
 
-/* 16 bytes from global to shared memory, zeros where not `inside`; done after copy_wait. */
+/* 16 bytes from global to shared memory, zeros where not `inside`; done after copy_wait. GPUs before
+ * sm_80 copy at once. */
 __device__ __forceinline__ void copy_async(uint32_t to, const void *from, bool inside)
 {
+#if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
                  :
                  : "r"(to), "l"(__cvta_generic_to_global(from)), "r"(inside ? 16 : 0)
                  : "memory");
+#else
+    const uint4 x = inside ? *static_cast<const uint4 *>(from) : uint4{0, 0, 0, 0};
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :
+                 : "r"(to), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w)
+                 : "memory");
+#endif
 }
 
 /* Closes this thread's group of copies. */
 __device__ __forceinline__ void copy_commit()
 {
+#if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
 }
 
 /* Until at most GROUPS groups of this thread's copies are in flight. */
 template <int GROUPS> __device__ __forceinline__ void copy_wait()
 {
+#if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.wait_group %0;" : : "n"(GROUPS) : "memory");
+#endif
 }
 
 /* --- tensor cores: one cell of acc += a * b, accumulated in f32 --- */
