@@ -86,6 +86,8 @@ uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k);
  * large). */
 rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *args,
 	rt_kernel_packed *out, rt_error *err);
+/* Whether addresses and strides of the tensors that maps describe are such that TMA takes them. */
+bool rt_kernel_maps_fit(const rt_kernel_signature *k, const rt_kernel_args *args);
 /* Writes the tensor maps. false: a tensor that one describes does not suit TMA (address or strides
  * no multiples of 16 bytes, negative strides, a driver before CUDA 12.0), so another kernel must
  * take the launch. Allocates nothing. */

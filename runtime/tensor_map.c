@@ -68,6 +68,16 @@ static unsigned type_of(int bytes)
 			    : CU_MAP_U8;
 }
 
+bool rt_kernel_maps_fit(const rt_kernel_signature *k, const rt_kernel_args *args)
+{
+	description d;
+
+	for (int m = 0; m < k->maps; m++)
+		if (!describe(k, args, &k->map[m], &d))
+			return false;
+	return true;
+}
+
 bool rt_kernel_encode(rt_cuda *cuda, const rt_kernel_signature *k, const rt_kernel_args *args,
 	rt_kernel_packed *out)
 {

@@ -69,6 +69,8 @@ double gpu_peak(const gpu_engine *g);
 
 struct sim_engine {
 	const options *o;
+	unit *unit;
+	sema_spec *spec;
 	device_build build;
 	rt_kernel_signature signature;
 };

@@ -14,10 +14,28 @@ static cli_status build(sim_engine *m, unit *u)
 	return status == CLI_OK && !made ? CLI_ENVIRONMENT : status;
 }
 
+/* Plan, program and signature for an architecture, in place of what was there. */
+static cli_status build_for(sim_engine *m, const arch *a, double *model_ms)
+{
+	const row_form *form;
+	cli_status status = gpu_form(m->unit, m->spec, a->name, &form, model_ms);
+
+	if (status != CLI_OK)
+		return status;
+	if (!form) {
+		message_error(m->o, "%s has no row form, so there is no GPU kernel to simulate",
+			m->spec->name);
+		return CLI_INPUT;
+	}
+	device_build_clear(&m->build);
+	m->build = (device_build){
+		.arena = m->unit->arena, .form = form, .arch = a, .diags = m->unit->diags};
+	return build(m, m->unit);
+}
+
 cli_status sim_open(unit *u, sema_spec *s, engine *e)
 {
 	sim_engine *m = ARENA_NEW(u->arena, sim_engine);
-	const row_form *form;
 	cli_target *list;
 	int count;
 	cli_status status = targets_parse(u->o, "sm_80", &list, &count);
@@ -26,20 +44,11 @@ cli_status sim_open(unit *u, sema_spec *s, engine *e)
 		message_error(u->o, "--target: the simulator runs the code of one GPU target");
 		status = CLI_USAGE;
 	}
-	if (status == CLI_OK)
-		status = gpu_form(u, s, list[0].name, &form, &e->model_ms);
 	if (status != CLI_OK)
 		return status;
-	if (!form) {
-		message_error(
-			u->o, "%s has no row form, so there is no GPU kernel to simulate", s->name);
-		return CLI_INPUT;
-	}
-	e->form = (row_form *)form;
-	m->o = u->o;
-	m->build = (device_build){
-		.arena = u->arena, .form = form, .arch = list[0].arch, .diags = u->diags};
-	status = build(m, u);
+	*m = (sim_engine){.o = u->o, .unit = u, .spec = s};
+	status = build_for(m, list[0].arch, &e->model_ms);
+	e->form = (row_form *)m->build.form;
 	if (status == CLI_OK)
 		e->sim = m;
 	else
@@ -59,6 +68,21 @@ static sim_tensor bounds(const tensor *t)
 	return (sim_tensor){.data = t->data, .low = 0, .high = t->count};
 }
 
+/* What TMA reads of a tensor. */
+static sim_tensor_map describe_map(const problem *p, const rt_kernel_map *map)
+{
+	const tensor *t = &p->tensor[map->tensor];
+	sim_tensor_map m = {0};
+	int64_t n = 1;
+
+	for (int d = t->decl->rank - 1; d >= 0; d--) {
+		m.length[d] = t->shape[d];
+		m.stride[d] = n;
+		n *= t->shape[d] > 0 ? t->shape[d] : 1;
+	}
+	return m;
+}
+
 static int32_t read_i32(const unsigned char *at)
 {
 	int32_t v;
@@ -73,11 +97,16 @@ static sim_value *unpack(const sim_engine *m, const problem *p, const rt_kernel_
 	const tile_program *program = m->build.program;
 	sim_value *v = ARENA_ARRAY(p->arena, sim_value, program->arg.count + 1);
 	const unsigned char *at = packed->parameters;
+	int maps = 0;
 
 	for (int i = 0; i < program->arg.count; i++) {
 		const tile_arg *a = program->arg.item[i];
 		bool wide = a->kind == ARG_TENSOR || a->type == TILE_I64;
 
+		if (a->kind == ARG_MAP) {
+			v[i].map = describe_map(p, &m->signature.map[maps++]);
+			continue; /* they come last */
+		}
 		if (a->kind == ARG_TENSOR)
 			v[i].tensor = bounds(&p->tensor[i]);
 		else if (wide)
@@ -109,6 +138,18 @@ static cli_status ordered(sim_engine *m, problem *p)
 		}
 	}
 	return CLI_OK;
+}
+
+/* As a launch does: tensors that TMA cannot take go to the portable kernel. */
+static cli_status settle_kernel(sim_engine *m, const rt_kernel_args *args)
+{
+	const arch *portable = device_portable_arch(m->build.arch);
+	double ms;
+
+	if (rt_kernel_maps_fit(&m->signature, args) || !portable)
+		return CLI_OK;
+	message_note(m->o, "some tensor does not suit TMA: the portable kernel runs");
+	return build_for(m, portable, &ms);
 }
 
 /* Outputs start as NaN, as on a device. */
@@ -146,6 +187,8 @@ cli_status sim_launch(sim_engine *m, problem *p, rt_pool *pool)
 
 	for (int t = 0; t < p->spec->tensor.count; t++)
 		data[t] = (uint64_t)(uintptr_t)p->tensor[t].data;
+	if (status == CLI_OK)
+		status = settle_kernel(m, &args);
 	if (status == CLI_OK && rt_kernel_pack(&m->signature, &args, &packed, &err))
 		status = gpu_failed(m->o, "sim", &err);
 	if (status != CLI_OK || packed.grid[0] == 0)
