@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 512 };
+enum { MOST = 1024 };
 
 typedef struct {
 	gpu_choice choice;
@@ -37,7 +37,7 @@ static double work(const arch *a, const gpu_plan *p)
 	double features = p->d_pad + p->e_total, rows = 16;
 	int flop = p->family == GPU_WGMMA ? a->wgmma_flop : a->mma_flop;
 	double product = 2 * rows * features / larger(flop, 1);
-	double shared = 2 * features / a->shared_bytes;
+	double shared = 2 * features / a->shared_bytes * 16 * p->warps / p->rows;
 	double l2 = a->l2_gbs * 1e3 / ((double)a->sms * a->mhz); /* bytes a clock and SM */
 	double copies = 2 * features * rows / p->rows / larger(l2, 1);
 	double softmax = rows / a->ex2 + 4 * rows / a->fma;
@@ -94,13 +94,13 @@ static bool try(candidates *l, const gpu_choice *choice, diags *d)
 	return made;
 }
 
-static void try_sizes(candidates *l, int rows, int tile, int tiles, int stages)
+static void try_sizes(candidates *l, int rows, int warps, int tile, int tiles, int stages)
 {
 	gpu_choice c;
 	text t = {0};
 
-	text_printf(&t, "rows = %d, tile %s = %d, resident %s = %d, stages = %d", rows,
-		l->form->inner->name, tile, l->form->inner->name, tile * tiles, stages);
+	text_printf(&t, "rows = %d, warps = %d, tile %s = %d, resident %s = %d, stages = %d", rows,
+		warps, l->form->inner->name, tile, l->form->inner->name, tile * tiles, stages);
 	if (gpu_choice_parse(l->form, t.data, &c))
 		try(l, &c, diags_create(l->arena, l->form->spec->src));
 	text_free(&t);
@@ -116,7 +116,9 @@ static void try_all(candidates *l)
 		for (int tile = 32; tile <= 128; tile += tile < 64 ? 16 : 32)
 			for (int n = 0; n < most; n++)
 				for (int stages = 1; stages <= 2; stages++)
-					try_sizes(l, rows[r], tile, tiles[n], stages);
+					for (int each = 16; each <= 32; each += 16)
+						try_sizes(l, rows[r], rows[r] / each, tile,
+							tiles[n], stages);
 }
 
 static int by_cost(const void *x, const void *y)

@@ -10,7 +10,8 @@
 static const struct {
 	const char *key;
 	bool of_inner; /* tile k = 64 */
-} known[] = {{"rows", false}, {"tile", true}, {"resident", true}, {"stages", false}};
+} known[] = {
+	{"rows", false}, {"warps", false}, {"tile", true}, {"resident", true}, {"stages", false}};
 
 #define KNOWN ((int)(sizeof known / sizeof *known))
 
@@ -24,7 +25,7 @@ static void add(gpu_choice *c, const row_form *m, int k, int64_t value)
 
 gpu_choice gpu_choice_of(const gpu_plan *p)
 {
-	const int value[KNOWN] = {p->rows, p->key_tile, p->resident, p->slots};
+	const int value[KNOWN] = {p->rows, p->warps, p->key_tile, p->resident, p->slots};
 	gpu_choice c = {.count = 0};
 
 	for (int k = 0; k < KNOWN; k++)

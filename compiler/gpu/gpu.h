@@ -10,6 +10,7 @@
  *   operand.c    shared tiles of keys and values, register tiles of A and Gv
  *   product.c    S = A B and W += P V in 16-bit operands, or in three tf32 products for f32
  *   score.c      f, window and mask; running maximum and sum; rescaling
+ *   exact.c      values that are NaN or infinite reach only the rows that see them
  *   lower.c      the loop nest: plan -> tile program
  *   epilogue.c   sums -> outputs
  *

@@ -50,6 +50,9 @@ typedef struct {
 		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */
 	int part, columns;      /* of the value columns, and how many it has */
+	/* exact.c */
+	X pass;           /* 0, then 1 where a sum became NaN; NULL: rows of a block see the same */
+	tile_var *summed; /* b1: W of this outer step holds something */
 } gpu_cx;
 
 /* What a part of the value columns holds of an output. */
@@ -73,6 +76,7 @@ X gpu_offset(gpu_cx *g, const sema_tensor *t,
 /* --- lower.c --- */
 tile_type gpu_stored_type(sema_dtype t);
 void gpu_declare_arguments(gpu_cx *g);
+void gpu_start_sums(gpu_cx *g); /* m, l, O and W before the first key */
 /* How many blocks: of rows, for each key head and batch entry. */
 const char *gpu_grid(const gpu_cx *g);
 /* --- epilogue.c --- */
@@ -105,6 +109,8 @@ bool gpu_is_product(const gpu_plan *p, const expr *x);
  */
 bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d);
 void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
+/* Gv at the current outer position and a column of O; NULL: 1. */
+X gpu_outer_value(gpu_cx *g, int output);
 /* A linear score's scale is applied to the f32 scores, so that A = q stays exact; a scale that is
  * not positive, and every scale of the wgmma family, goes into A and c instead. Softmax scores are
  * in log2 units after it. */
@@ -144,4 +150,15 @@ void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
 void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */
 /* --- score.c --- */
 void gpu_scores(gpu_cx *g, X key0); /* s = f(S + c), hidden where a row does not see the key */
-void gpu_weights(gpu_cx *g);        /* S -> P; running maximum, sum, rescaling */
+void gpu_weights(gpu_cx *g);        /* both of these: */
+void gpu_raise(gpu_cx *g);          /* the running maximum rises where it must; rescaling */
+void gpu_weigh(gpu_cx *g);          /* S -> P and its sum */
+/* Whether all rows see the whole tile; whether a row sees a key, after gpu_row_windows. */
+X gpu_all_seen(gpu_cx *g, X key0);
+X gpu_visible(gpu_cx *g, X key);
+/* --- exact.c --- */
+void gpu_passes_begin(gpu_cx *g); /* around everything that sums */
+void gpu_passes_end(gpu_cx *g);
+void gpu_step_begin(gpu_cx *g); /* around an outer step */
+void gpu_step_end(gpu_cx *g);
+void gpu_tile_sums(gpu_cx *g, X slot, X key0, X tile); /* S -> P, W += P V */

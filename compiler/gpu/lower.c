@@ -79,8 +79,8 @@ static void key_tile(gpu_cx *g, X slot, X block0, X tile)
 
 	gpu_score_product(g, slot, tile);
 	gpu_scores(g, key0);
-	gpu_weights(g);
-	gpu_value_product(g, slot, tile);
+	gpu_raise(g);
+	gpu_tile_sums(g, slot, key0, tile);
 }
 
 /* The tiles of the block at block0 that hold keys of the union. */
@@ -109,9 +109,9 @@ static void outer_steps(gpu_cx *g, int o, X slot, X block0)
 
 	if (o >= g->m->outers || o >= SEMA_MAX_KEYS - 1) {
 		gpu_build_a(g);
+		gpu_step_begin(g);
 		key_tiles(g, slot, block0);
-		if (g->sum && g->sum != g->out)
-			gpu_add_step(g);
+		gpu_step_end(g);
 		return;
 	}
 	axis = g->m->outer[o];
@@ -147,7 +147,7 @@ static void outer_stages(gpu_cx *g, int o, X slot, X block0)
 	tile_end(g->p);
 }
 
-static void initialise(gpu_cx *g)
+void gpu_start_sums(gpu_cx *g)
 {
 	loc at = g->s->at;
 
@@ -242,8 +242,10 @@ static tile_program *mma_lower(arena *a, const gpu_plan *plan, diags *d)
 	gpu_load_rows(&g);
 	for (int i = 0; i < gpu_parts(plan); i++) {
 		gpu_part_begin(&g, i);
-		initialise(&g);
+		gpu_start_sums(&g);
+		gpu_passes_begin(&g);
 		key_blocks(&g);
+		gpu_passes_end(&g);
 		gpu_epilogue(&g);
 	}
 	tile_place_shared(g.p);

@@ -649,33 +649,47 @@ void gpu_build_segments(gpu_cx *g)
 		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, c_scale(g))));
 }
 
+X gpu_outer_value(gpu_cx *g, int i)
+{
+	const model_output *o = &g->m->output[i];
+	gpu_part part;
+	gpu_env env;
+	X e;
+
+	if (!o->outer || !gpu_output_part(g, i, &part))
+		return NULL;
+	e = add(g, tx_leaf(g->p, TX_COL), i32(g, part.first - part.col));
+	outer_env(g, &env);
+	if (o->e) {
+		env.coord[o->e->id] = feature_of(g, e, o->e->extent);
+		gpu_stage_env(g, &env, o->e, env.coord[o->e->id]);
+	}
+	return gpu_float(g, &env, o->outer);
+}
+
 /* O[:, output] += Gv(outer) * W[:, output], then W = 0. */
 void gpu_add_step(gpu_cx *g)
 {
 	for (int i = 0; i < g->m->outputs; i++) {
 		const model_output *o = &g->m->output[i];
-		X w = tx_frag(g->p, g->sum), acc = tx_frag(g->p, g->out), e, from;
+		X w = tx_frag(g->p, g->sum), acc = tx_frag(g->p, g->out), gv;
+		tile_slice slice;
 		gpu_part part;
-		gpu_env env;
 
 		if (!gpu_output_part(g, i, &part))
 			continue;
-		outer_env(g, &env);
-		from = i32(g, part.col);
-		e = add(g, tx_leaf(g->p, TX_COL), i32(g, part.first - part.col));
-		if (o->e)
-			env.coord[o->e->id] = feature_of(g, e, o->e->extent);
-		if (o->e)
-			gpu_stage_env(g, &env, o->e, env.coord[o->e->id]);
-		if (o->outer && !g->gv[i])
+		slice = tile_columns(g->out, i32(g, part.col), part.cols);
+		gv = gpu_outer_value(g, i);
+		if (!gv) {
+			tile_map(g->p, o->tensor->at, slice, add(g, w, acc));
+			continue;
+		}
+		if (!g->gv[i])
 			g->gv[i] = tile_columnv(
 				g->p, o->outer->at, "v_outer", TILE_F32, LAYOUT_ACC, g->out->cols);
-		if (o->outer)
-			tile_map(g->p, o->outer->at, tile_columns(g->gv[i], from, part.cols),
-				gpu_float(g, &env, o->outer));
-		tile_map(g->p, o->tensor->at, tile_columns(g->out, from, part.cols),
-			o->outer ? tx_3(g->p, TX_FMA, w, tx_frag(g->p, g->gv[i]), acc)
-				 : add(g, w, acc));
+		tile_map(g->p, o->outer->at, tile_columns(g->gv[i], slice.first, slice.cols), gv);
+		tile_map(g->p, o->tensor->at, slice,
+			tx_3(g->p, TX_FMA, w, tx_frag(g->p, g->gv[i]), acc));
 	}
 	tile_map(g->p, g->s->at, tile_whole(g->sum), tx_f32(g->p, 0));
 }

@@ -8,9 +8,10 @@
 #include <string.h>
 
 enum {
-	REGISTERS_MOST = 255, /* of a thread */
-	REGISTERS_OTHER = 40, /* addresses, row vectors, loop counters */
-	REGISTERS_AIM = 232   /* leaves ptxas room to schedule */
+	REGISTERS_MOST = 255,  /* of a thread */
+	REGISTERS_OTHER = 40,  /* addresses, row vectors, loop counters */
+	REGISTERS_AIM = 244,   /* leaves ptxas room to schedule */
+	REGISTERS_AIM_80 = 234 /* bf16 products take more instructions before sm_90 */
 };
 
 static int pad16(int64_t x)
@@ -218,48 +219,104 @@ static int64_t shared_need(const gpu_plan *p, int resident, int slots)
 	       gpu_row_sums_bytes(p);
 }
 
-/* Registers a thread needs: 16 rows a warp, so a column of accumulators takes half a register. */
+static int warp_rows(const gpu_plan *p)
+{
+	return p->rows / p->warps;
+}
+
+static bool keys_copied(const gpu_plan *p)
+{
+	bool all = true;
+
+	for (int i = 0; i < p->form->segments; i++)
+		all = all && gpu_copyable(p, p->form->segment[i].b, p->form->segment[i].d);
+	return all;
+}
+
+/* A bound of a window that is more than a position or a number. */
+static int computed(const expr *bound)
+{
+	return bound && bound->op != EXPR_COORD && bound->op != EXPR_CONST_INT;
+}
+
+/* Registers for what tiles at the edge of a window, and copies, compute from. */
+static int edge_registers(const gpu_plan *p)
+{
+	const row_form *m = p->form;
+	int n = computed(m->inner->window.first) + computed(m->inner->window.last);
+
+	for (int o = 0; o < m->outers; o++)
+		n += computed(m->outer[o]->window.first) + computed(m->outer[o]->window.last);
+	n += m->head != NULL;
+	n += !keys_copied(p);
+	n += 2 * (m->c != NULL);
+	return 2 * n;
+}
+
+/* Registers a thread needs: for 16 rows of a warp a column of accumulators takes half a register.
+ * Addresses, loop bounds, row vectors and the operands on their way are what the assembler was seen
+ * to add, over all shipped specs. */
 static int register_need(const gpu_plan *p, int key_tile)
 {
 	bool packed = p->operand != TILE_F32;
 	int each = packed ? 4 : 2; /* columns of A in a register */
-	int n = REGISTERS_OTHER + key_tile / 2;
-	int a = p->a_late ? 64 / each : p->d_pad / each;
+	int rows16 = warp_rows(p) / 16;
+	bool late = p->a_late || (p->rows_shared && !p->form->outers);
+	int n = REGISTERS_OTHER + edge_registers(p), a = late ? 16 / each : p->d_pad / each;
 
-	/* P in 16 bits, else what is split of one step: 8 keys deep */
-	n += p->value_operand != TILE_F32 ? key_tile / 4 : 32;
-	n += packed ? 0 : key_tile / 2;
-
-	n += value_columns(p) / 2 + a;
+	if (p->a_late)
+		n += 40; /* what A is made from */
+	if (!packed)
+		n += key_tile / 2 + 16;
+	if (p->value_operand == TILE_F32)
+		n += 32; /* P and V, split */
+	n += rows16 * (value_columns(p) / 2 + a + key_tile / 2 + 2);
 	if (p->form->outers)
-		n += value_columns(p) / 2;
+		n += rows16 * value_columns(p) / 2 + 4;
 	return n;
+}
+
+/* Whether the resident keys that a schedule names can be walked over in such tiles. */
+static bool divides(const gpu_plan *p, int key_tile)
+{
+	const sema_setting *resident = gpu_setting(p, "resident");
+
+	return !resident || resident->integer % 16 || resident->integer % key_tile == 0;
 }
 
 /* The largest key tile that fits `most` registers, down to `least`; false: none does. */
 static bool fit_key_tile(gpu_plan *p, int fixed, int least, int most)
 {
-	for (p->key_tile = fixed ? fixed : 64; register_need(p, p->key_tile) > most;
-		p->key_tile -= 16)
+	p->key_tile = fixed ? fixed : 64;
+	while (register_need(p, p->key_tile) > most || (!fixed && !divides(p, p->key_tile))) {
 		if (fixed || p->key_tile <= least)
 			return false;
+		p->key_tile -= 16;
+	}
 	return true;
+}
+
+/* Registers that the plan may count on. */
+static int registers_aim(const arch *a)
+{
+	return arch_has(a, ARCH_MUL_BF16X2) ? REGISTERS_AIM : REGISTERS_AIM_80;
 }
 
 /* What gives way, in this order: the key tile; A in registers; the sums of all value features at
  * once, which costs the scores again. */
-static void fit_registers(gpu_plan *p, int fixed)
+static void fit_registers(gpu_plan *p, int fixed, int aim)
 {
 	const struct {
 		bool late;
 		int least, most;
-	} attempt[] = {{false, 32, REGISTERS_AIM}, {true, 32, REGISTERS_AIM},
+	} attempt[] = {{false, 32, fixed ? REGISTERS_MOST : aim},
+		{true, 32, fixed ? REGISTERS_MOST : aim}, {false, 16, aim},
 		{false, 16, REGISTERS_MOST}, {true, 16, REGISTERS_MOST}};
 	bool shared = p->rows_shared;
 
 	for (int parts = 1; parts <= p->e_total / 16 || parts == 1; parts++) {
 		p->e_part = parts > 1 ? pad16((p->e_total + parts - 1) / parts) : 0;
-		for (int i = 0; i < 4; i++) {
+		for (size_t i = 0; i < sizeof attempt / sizeof *attempt; i++) {
 			p->a_late = attempt[i].late;
 			p->rows_shared = shared || p->a_late;
 			if (fit_key_tile(p, fixed, attempt[i].least, attempt[i].most))
@@ -268,13 +325,13 @@ static void fit_registers(gpu_plan *p, int fixed)
 	}
 }
 
-static bool choose_key_tile(gpu_plan *p, diags *d)
+static bool choose_key_tile(gpu_plan *p, const arch *a, diags *d)
 {
 	const sema_setting *x = gpu_setting(p, "tile");
 
 	if (x && !multiple(x, 16, d))
 		return false;
-	fit_registers(p, x ? (int)x->integer : 0);
+	fit_registers(p, x ? (int)x->integer : 0, registers_aim(a));
 	if (x) {
 		gpu_because(p, "tile %s = %d: %s", p->form->inner->name, p->key_tile, asks(p, x));
 	} else {
@@ -298,32 +355,81 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 	return false;
 }
 
-static bool choose_rows(gpu_plan *p, diags *d)
+/* Whether A is the rows as they are: then they can be read from shared memory at each product. */
+static bool rows_are_a(const gpu_plan *p)
 {
-	const sema_setting *rows = gpu_setting(p, "rows"), *warps = gpu_setting(p, "warps");
+	const row_form *m = p->form;
+	bool all = !m->outers && gpu_linear_scale(m) > 0;
+
+	for (int i = 0; i < m->segments; i++) {
+		int s = model_stream_find(&p->streams, m->segment[i].a);
+
+		all = all && s >= 0 && p->streams.item[s].outer < 0;
+	}
+	return all;
+}
+
+/* Whether nothing but the products happens to a tile that all rows see, and keys and values are
+ * copied: anything else needs registers beside the accumulators. */
+static bool is_plain(const gpu_plan *p)
+{
+	const row_form *m = p->form;
+
+	return m->f_linear && m->masks == 0 && !m->c && keys_copied(p);
+}
+
+/* The rows of a block when the schedule names none. Each ldmatrix of keys or values serves all rows
+ * of a warp, so 32 of them halve the traffic of shared memory, where accumulators for so many fit
+ * into registers. With outer axes a block of many rows shares a large block of resident keys; rows
+ * that are heads of one group see the same keys, so that more of them hide nothing. */
+static int default_rows(gpu_plan *p, const arch *a)
+{
+	const row_form *m = p->form;
+	bool packed = p->operand != TILE_F32 && p->value_operand != TILE_F32;
+	bool fits;
 
 	p->warps = 4;
+	p->rows = 128;
+	p->rows_shared = true;
+	fits = packed && is_plain(p) && rows_are_a(p) && register_need(p, 48) <= registers_aim(a);
+	if (m->outers && packed && m->head && m->head->group)
+		p->warps = 8;
+	return fits ? 32 : 16;
+}
+
+static bool choose_rows(gpu_plan *p, const arch *a, diags *d)
+{
+	const sema_setting *rows = gpu_setting(p, "rows"), *warps = gpu_setting(p, "warps");
+	int most, each = 16;
+
 	if (warps)
 		p->warps = (int)warps->integer;
-	if (rows) {
-		if (!multiple(rows, 16, d))
-			return false;
+	else if (rows)
 		p->warps = (int)rows->integer / 16;
-		if (warps && warps->integer != p->warps) {
+	else
+		each = default_rows(p, a);
+	if (rows && !multiple(rows, 16, d))
+		return false;
+	if (rows && warps) {
+		each = p->warps > 0 ? (int)rows->integer / p->warps : 0;
+		if (each * p->warps != rows->integer || (each != 16 && each != 32)) {
 			diag_error(d, rows->at,
-				"rows = %lld takes %d warps of 16 rows, warps = %lld",
-				(long long)rows->integer, p->warps, (long long)warps->integer);
+				"rows = %lld and warps = %lld: a warp has 16 or 32 rows",
+				(long long)rows->integer, (long long)warps->integer);
+			diag_hint(d, "warps = %lld", (long long)rows->integer / 16);
 			return false;
 		}
 	}
-	if (p->warps < 1 || p->warps > 16) {
+	most = each == 32 ? 8 : 16;
+	if (p->warps < 1 || p->warps > most) {
 		diag_error(d, rows ? rows->at : warps->at,
-			"a block has 1 to 16 warps of 16 rows, not %d", p->warps);
+			"a block has 1 to %d warps of %d rows, not %d", most, each, p->warps);
 		diag_hint(d, "rows = %d is the nearest", p->warps < 1 ? 16 : 256);
 		return false;
 	}
-	p->rows = 16 * p->warps;
-	gpu_because(p, "rows = %d: %d warps of 16 rows%s", p->rows, p->warps,
+	p->rows = each * p->warps;
+	p->rows_shared = p->form->outers > 0 || (each == 32 && rows_are_a(p));
+	gpu_because(p, "rows = %d: %d warps of %d rows%s", p->rows, p->warps, each,
 		p->form->head ? ", heads of a group first, then neighbouring positions" : "");
 	return true;
 }
@@ -382,16 +488,15 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 	p->resident = p->key_tile;
 	if (p->form->outers) {
 		int wanted = 256 / p->key_tile * p->key_tile;
+		/* a block of few warps shares an SM with another: they hide each other's copies */
+		int64_t share = p->warps < 8 ? a->shared_sm / 2 - 1024 : most;
 
-		p->rows_shared = true;
 		p->stage = p->form->outers > 1 ? 16 : 32;
 
 		if (!stages)
 			p->slots = 1;
 		p->resident = wanted;
-		/* two blocks on an SM hide each other's copies */
-		while (p->resident > p->key_tile &&
-			shared_need(p, p->resident, p->slots) > a->shared_sm / 2 - 1024)
+		while (p->resident > p->key_tile && shared_need(p, p->resident, p->slots) > share)
 			p->resident -= p->key_tile;
 	}
 	if (x) {
@@ -443,7 +548,7 @@ bool gpu_plan_make(
 		return false;
 	}
 	place_columns(p);
-	return choose_operands(p, a, d) && choose_rows(p, d) && choose_key_tile(p, d) &&
+	return choose_operands(p, a, d) && choose_rows(p, a, d) && choose_key_tile(p, a, d) &&
 	       choose_resident(p, a, d);
 }
 

@@ -35,8 +35,7 @@ static X between(gpu_cx *g, X low, X x, X high)
 	return op2(g, TX_AND, op2(g, TX_LE, low, x), op2(g, TX_LE, x, high));
 }
 
-/* Whether every row sees every key of the tile at the current outer position. */
-static X all_seen(gpu_cx *g, X key0)
+X gpu_all_seen(gpu_cx *g, X key0)
 {
 	X end = op2(g, TX_ADD, key0, i32(g, g->plan->key_tile - 1));
 	X ok = op2(g, TX_AND, op2(g, TX_LE, g->full_low[0], key0),
@@ -74,6 +73,21 @@ static void element_env(gpu_cx *g, gpu_env *e, X key, X x)
 	e->dot = x;
 }
 
+static X visible_in(gpu_cx *g, gpu_env *e, X visible)
+{
+	for (int i = 0; i < g->m->masks; i++)
+		visible = both(g, visible, gpu_value(g, e, g->m->mask[i]));
+	return visible;
+}
+
+X gpu_visible(gpu_cx *g, X key)
+{
+	gpu_env e;
+
+	element_env(g, &e, key, NULL);
+	return visible_in(g, &e, in_windows(g, key));
+}
+
 static void score_map(gpu_cx *g, X key0, bool windowed)
 {
 	const row_form *m = g->m;
@@ -95,8 +109,7 @@ static void score_map(gpu_cx *g, X key0, bool windowed)
 	}
 	if (windowed)
 		visible = in_windows(g, key);
-	for (int i = 0; i < m->masks; i++)
-		visible = both(g, visible, gpu_value(g, &e, m->mask[i]));
+	visible = visible_in(g, &e, visible);
 	if (visible)
 		s = tx_3(g->p, TX_SELECT, visible, s, hidden);
 	if (s != x || m->c)
@@ -108,13 +121,13 @@ void gpu_scores(gpu_cx *g, X key0)
 	bool plain_tile = g->m->f_linear && g->m->masks == 0 && !g->m->c;
 
 	if (plain_tile) {
-		tile_if_begin(g->p, g->s->at, tx_1(g->p, TX_NOT, all_seen(g, key0)));
+		tile_if_begin(g->p, g->s->at, tx_1(g->p, TX_NOT, gpu_all_seen(g, key0)));
 		tile_note(g->p, "a tile that some row sees in part");
 		score_map(g, key0, true);
 		tile_end(g->p);
 		return;
 	}
-	tile_if_begin(g->p, g->s->at, all_seen(g, key0));
+	tile_if_begin(g->p, g->s->at, gpu_all_seen(g, key0));
 	score_map(g, key0, false);
 	tile_else(g->p);
 	score_map(g, key0, true);
@@ -155,21 +168,30 @@ static void rescale(gpu_cx *g, tile_frag *top, tile_frag *alpha)
 	tile_end(g->p);
 }
 
-void gpu_weights(gpu_cx *g)
+void gpu_raise(gpu_cx *g)
 {
 	loc at = g->s->at;
-	tile_frag *top, *alpha, *shift;
-	X m;
+	tile_frag *top, *alpha;
 
 	if (!g->m->normalised)
 		return;
 	top = tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	alpha = tile_register(g->p, at, "alpha", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
-	shift = tile_register(g->p, at, "shift", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	tile_map(g->p, at, tile_whole(top), tx_f32(g->p, -INFINITY));
 	tile_note(g->p, "the largest score among this thread's columns of each row");
 	tile_reduce(g->p, at, top, WORD_MAX, tile_whole(g->score));
 	rescale(g, top, alpha);
+}
+
+void gpu_weigh(gpu_cx *g)
+{
+	loc at = g->s->at;
+	tile_frag *shift;
+	X m;
+
+	if (!g->m->normalised)
+		return;
+	shift = tile_register(g->p, at, "shift", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	/* a row that has seen nothing subtracts 0, so that 2^(-inf) is 0 and not NaN */
 	m = tx_3(g->p, TX_SELECT, op2(g, TX_EQ, frag(g, g->m_max), tx_f32(g->p, -INFINITY)),
 		tx_f32(g->p, 0), frag(g, g->m_max));
@@ -180,4 +202,10 @@ void gpu_weights(gpu_cx *g)
 			tx_3(g->p, TX_FMA, frag(g, g->score), tx_f32(g->p, gpu_score_scale(g)),
 				frag(g, shift))));
 	tile_reduce(g->p, at, g->l_sum, WORD_SUM, tile_whole(g->score));
+}
+
+void gpu_weights(gpu_cx *g)
+{
+	gpu_raise(g);
+	gpu_weigh(g);
 }

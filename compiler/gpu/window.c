@@ -57,13 +57,14 @@ static const char *bound_name(gpu_cx *g, const sema_axis *a, const char *which)
 	return arena_printf(g->p->arena, "%s_%s", a->name, which);
 }
 
-/* Coordinate `a` from the number `rest` of the remaining ones, of which it is the fastest. */
+/* Coordinate `a` from the number `rest` of the remaining ones, of which it is the fastest. It is not
+ * negative, and known not to be: offsets are then widened without a sign, which would otherwise
+ * occupy a register each. */
 static X split_off(gpu_cx *g, X rest, const sema_axis *a, bool last)
 {
-	X length = length_of(g, a);
+	X length = length_of(g, a), at = last ? rest : tx_2(g->p, TX_MOD, rest, length);
 
-	g->base_coord[a->id] =
-		keep(g, position_name(g, a), last ? rest : tx_2(g->p, TX_MOD, rest, length));
+	g->base_coord[a->id] = keep(g, position_name(g, a), max_(g, at, i32(g, 0)));
 	return last ? rest : keep(g, "rest", tx_2(g->p, TX_DIV, rest, length));
 }
 

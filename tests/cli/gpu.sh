@@ -42,7 +42,7 @@ refused() {
 	expect 0 "" "$TRIKL" build scheduled.tkl --target sm_90 --emit plan -o made
 }
 refused "rows = 40" "not a multiple of 16" "the nearest is 32"
-refused "rows = 32, warps = 4" "rows = 32 takes 2 warps" "warps = 4"
+refused "rows = 32, warps = 4" "a warp has 16 or 32 rows" "warps = 2"
 refused "rows = 1024" "1 to 16 warps" "rows = 256"
 refused "stages = 5" "stages = 5" "stages = 2"
 refused "resident j = 65536" "bytes of shared memory, sm_80 has" "fits"

@@ -212,6 +212,15 @@ static void wild_operands(void **state)
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "q"),
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "k1"),
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "k2"),
+		WILD("mha", "B=1,N=131,H=2", "D=48", "v"),
+		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "v1"),
+		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "v2"),
+		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=33,W1=70,W2=0", "v1 v2"),
+		WILD("three_simplicial", "B=1,N=21,H=2,G=1", "D=33,W1=2,W2=3,W3=9", "v1 v2 v3"),
+		WILD("document", "B=1,N=131,H=2", "D=48", "v"),
+		WILD("padded", "B=2,N=67,H=2", "D=48", "v"),
+		WILD("retention", "B=1,N=131,H=2", "D=48", "v"),
+		WILD("strided", "B=1,N=67,H=2", "D=33", "v"),
 	};
 
 	(void)state;
