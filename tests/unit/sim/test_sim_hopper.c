@@ -255,6 +255,79 @@ static bool right_attend(machine *m, bool fail)
 	return true;
 }
 
+/* --- shapes --- */
+
+enum { N = 3 };
+
+static void open_shapes(machine *m, const char *text_of)
+{
+	open_text(m, text_of);
+	make_tensor(m, "x", 64 * 256);
+	make_tensor(m, "y", 64 * 128);
+	make_tensor(m, "z", 64 * 512 * 2);
+	m->value[argument(m, "n")].i = N;
+}
+
+/* Element (row, col) of a matrix whose elements are those of a tensor from `first` on. */
+typedef struct {
+	const char *tensor;
+	int first, by_row, by_col;
+} matrix;
+
+static double at(const machine *m, const matrix *a, int row, int col)
+{
+	return (double)element(m, a->tensor, a->first + row * a->by_row + col * a->by_col);
+}
+
+/* 64 x n elements of z from `first` on are start + a b + more. */
+static void check_product(const machine *m, int first, int n, double start, const matrix *a,
+	const matrix *b, int depth, const double *more)
+{
+	for (int i = 0; i < 64; i++)
+		for (int j = 0; j < n; j++) {
+			double sum = start + (more ? more[i * n + j] : 0);
+
+			for (int k = 0; k < depth; k++)
+				sum += at(m, a, i, k) * at(m, b, k, j);
+			near((double)element(m, "z", first + i * 512 + j), sum, "z",
+				first + i * 512 + j);
+		}
+}
+
+static void product(
+	const machine *m, const matrix *a, const matrix *b, int n, int depth, double *out)
+{
+	for (int i = 0; i < 64; i++)
+		for (int j = 0; j < n; j++)
+			for (int k = 0; k < depth; k++)
+				out[i * n + j] += at(m, a, i, k) * at(m, b, k, j);
+}
+
+/* b of K-major products lies transposed. */
+static void right_shapes(const machine *m)
+{
+	const matrix a = {"x", N, 80, 1}, a_part = {"x", N + 16, 80, 1}, wide = {"x", 0, 1, 80};
+	const matrix narrow = {"x", 24 * 80, 1, 80}, b = {"y", N, 48, 1},
+		     b_part = {"y", N + 32, 48, 1};
+	const matrix own = {"y", 24 * 64 + 48, 1, 64}, own0 = {"y", 0, 64, 1},
+		     own1 = {"y", 0, 1, 64};
+	const matrix deep = {"y", 0, 128, 1}, right = {"y", 64, 128, 1};
+	const matrix rows = {"x", 64 * 80, 80, 1}, turned = {"x", 64, 256, 1};
+	const matrix turned_rows = {"x", 16, 256, 1};
+	static double more[64 * 64], first[64 * 192];
+
+	memset(more, 0, sizeof more);
+	memset(first, 0, sizeof first);
+	check_product(m, 0, 192, 0.5, &a, &wide, 80, NULL);
+	check_product(m, 192, 8, 1, &a_part, &narrow, 64, NULL);
+	check_product(m, 200, 40, 2, &b_part, &own, 16, NULL);
+	product(m, &own0, &own1, 64, 64, more);
+	check_product(m, 240, 64, 0, &b, &deep, 48, more);
+	check_product(m, 304, 64, 0, &b, &right, 48, NULL);
+	product(m, &rows, &turned, 192, 64, first);
+	check_product(m, 32768, 192, 0, &turned_rows, &wide, 64, first);
+}
+
 /* --- what they compute --- */
 
 static void matmul(void **state)
@@ -279,6 +352,19 @@ static void attend(void **state)
 	open_attend(&m, read_case(a, "attend"));
 	must_be_clean(&m);
 	right_attend(&m, true);
+	close_machine(&m);
+	arena_destroy(a);
+}
+
+static void shapes(void **state)
+{
+	arena *a = arena_create();
+	machine m;
+
+	(void)state;
+	open_shapes(&m, read_case(a, "shapes"));
+	must_be_clean(&m);
+	right_shapes(&m);
 	close_machine(&m);
 	arena_destroy(a);
 }
@@ -348,7 +434,7 @@ static void attend_removed(void **state)
 #define DECLARATIONS                                                                               \
 	"in x : bf16[]\nout y : f32[]\nin x_map : map x box 64, 64 panel 64\n"                     \
 	"shared k : bf16[2, 64, 64] swizzle 3 panel 64 at 0\n"                                     \
-	"shared plain : f32[1, 128, 16] swizzle 2 at 16384\n"                                       \
+	"shared plain : f32[1, 128, 16] swizzle 2 at 16384\n"                                      \
 	"mbar full[2] count 1 at 24576\nmbar empty[2] count 8 at 24592\n"                          \
 	"counter done[2] at 24608\nacc s : f32[128, 64]\nacc t : f32[128, 64]\n"                   \
 	"acc wide : f32[128, 128]\nopa a : bf16[128, 64]\n"
@@ -531,6 +617,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(matmul),
 		cmocka_unit_test(attend),
+		cmocka_unit_test(shapes),
 		cmocka_unit_test(matmul_removed),
 		cmocka_unit_test(attend_removed),
 		cmocka_unit_test(mistakes_are_found),
