@@ -509,9 +509,11 @@ static void wait(sim_block *b, const sim_stmt *s, int warp)
 			break;
 		finish(b, p, warp);
 	}
-	w->product.count -= n;
-	memmove(w->product.item, w->product.item + n,
-		(size_t)w->product.count * sizeof *w->product.item);
+	if (n > 0) {
+		w->product.count -= n;
+		memmove(w->product.item, w->product.item + n,
+			(size_t)w->product.count * sizeof *w->product.item);
+	}
 	list_tiles(b, &s->s->arg[1].list, warp);
 }
 
