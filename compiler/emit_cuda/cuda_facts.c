@@ -1,8 +1,9 @@
 /* cuda_facts.c: what one statement has to know of the rest of the program.
  * in:  a program
  * out: equal values; statements whose result nobody reads, which C compilers warn about; variables
- * that are assigned again; the innermost block in which a register tile can be declared; products that are added to something and therefore need __fmul_rn, because
- * the compiler would fuse them and round once where the program rounds twice */
+ * that are assigned again; the innermost block in which a register tile can be declared; products
+ * that are added to something and therefore need __fmul_rn, because the compiler would fuse them
+ * and round once where the program rounds twice */
 #include "emit_cuda/cuda_internal.h"
 #include <string.h>
 

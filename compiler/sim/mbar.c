@@ -126,8 +126,8 @@ static bool completes(const sim_bar *bar)
 	return bar->pending == 0 && bar->loaded >= bar->expected;
 }
 
-/* A warp that has passed the phase before, and of which nobody knew when arriving in this one, might
- * still be waiting for the former. */
+/* A warp that has passed the phase before, and of which nobody knew when arriving in this one,
+ * might still be waiting for the former. */
 static void check_passed(sim_block *b, const sim_bar *bar)
 {
 	for (int w = 0; w < b->warps; w++)

@@ -38,19 +38,20 @@
  * Programs for Hopper (mbarriers, TMA, products of warpgroups) wait for one another in ways that no
  * order of all threads in step satisfies. Their warps run one by one, each until it has to wait;
  * all of them waiting is a fault. Who may touch what follows from who knows of what: a warp knows
- * what it did, what others had done when they arrived at a barrier, mbarrier or counter that it then
- * passed, and what they knew. An arrival, an EXPECT and a COUNT are the whole warp's, all lanes of
- * it having done what comes before. FILL, COPY, WAIT and ANY.BLOCK begin when all warps are there.
+ * what it did, what others had done when they arrived at a barrier, mbarrier or counter that it
+ * then passed, and what they knew. An arrival, an EXPECT and a COUNT are the whole warp's, all
+ * lanes of it having done what comes before. FILL, COPY, WAIT and ANY.BLOCK begin when all warps
+ * are there.
  *
- * A TMA load lands when a warp awaits the phase that it signals, as late as is legal; until then its
- * destination is as that of a copy, and afterwards it is there for who has awaited that phase, or
- * learned of it. A phase is complete when its arrivals and its bytes are; then a warp that has waited
- * for the phase before must have arrived, or known ones have that knew it had: else the phase could
- * pass unseen. A product reads its operands, and writes its accumulators, at the WGMMA.WAIT that
- * covers it. Plain writes (COPY, too) reach TMA and products by a FENCE.ASYNC on the way from the
- * writer to who issues them. WGMMA.FENCE must come between the last WGMMA.WAIT, or the last write of
- * its registers, and a product. Swizzles and descriptors are spelled out as the PTX ISA has them,
- * and not asked of layout.c. A product accumulates as MMA does.
+ * A TMA load lands when a warp awaits the phase that it signals, as late as is legal; until then
+ * its destination is as that of a copy, and afterwards it is there for who has awaited that phase,
+ * or learned of it. A phase is complete when its arrivals and its bytes are; then a warp that has
+ * waited for the phase before must have arrived, or known ones have that knew it had: else the
+ * phase could pass unseen. A product reads its operands, and writes its accumulators, at the
+ * WGMMA.WAIT that covers it. Plain writes (COPY, too) reach TMA and products by a FENCE.ASYNC on
+ * the way from the writer to who issues them. WGMMA.FENCE must come between the last WGMMA.WAIT, or
+ * the last write of its registers, and a product. Swizzles and descriptors are spelled out as the
+ * PTX ISA has them, and not asked of layout.c. A product accumulates as MMA does.
  *
  * Integers wrap; in values that end in an address (offsets, regions, slices) that is a fault. */
 #pragma once

@@ -195,8 +195,8 @@ void sim_shared_wait(sim_block *b, int warp, int64_t groups);
 void sim_shared_land(sim_block *b);
 /* Copies that are still in flight when the block ends. */
 void sim_shared_end(sim_block *b);
-/* 16 bytes that a TMA load will write: NaN until it lands; then those of `data`, there for who knows
- * of the mbarrier's phase. */
+/* 16 bytes that a TMA load will write: NaN until it lands; then those of `data`, there for who
+ * knows of the mbarrier's phase. */
 void sim_shared_load(sim_block *b, const tile_buffer *buf, int64_t address, int warp);
 void sim_shared_loaded(sim_block *b, int64_t address, const void *data, int bar);
 /* 16 bytes that a product of a warp reads from now on; then it has. False: there is none. */
@@ -327,8 +327,8 @@ int sim_condition(sim_block *b, const sim_code *c, uint32_t *on);
 /* A register is read that not all of `lanes` have written: says which fault that is. */
 void sim_unset_register(sim_block *b, const sim_frag *f, int warp, int r, int lane);
 
-/* mma's fragments and arithmetic: a[row][k] of one cell from its 4 registers, acc[row][col] from and
- * to its 4, acc += a b of that depth. */
+/* mma's fragments and arithmetic: a[row][k] of one cell from its 4 registers, acc[row][col] from
+ * and to its 4, acc += a b of that depth. */
 enum { MMA_M = 16, MMA_N = 8, MMA_K = 16 };
 void sim_gather_a(tile_type t, float a[MMA_M][MMA_K], const uint32_t *word);
 void sim_gather_acc(float *restrict acc, const uint32_t *restrict word);

@@ -1,7 +1,8 @@
 /* value.c: values of a statement for some threads and elements at once.
  * in:  straight-line code and the domain: which warp, which elements, which of them are live
  * out: one vector a node, of one value, one a lane or one an element, whichever its operands need
- * Leaves check what they read: variables and registers set, addresses inside, shared memory ready. */
+ * Leaves check what they read: variables and registers set, addresses inside, shared memory ready.
+ */
 #include "sim/sim_float.h"
 #include "sim/sim_async.h"
 

@@ -116,8 +116,8 @@ static void need_register(sim_block *b, const sim_frag *f, int w, int r)
 		sim_unset_register(b, f, w, r, __builtin_ctz(unset));
 }
 
-/* Of each 8 x 8 matrix lane `lane` has row lane / 4, columns 2 * (lane % 4) and the next. Register i
- * of a cell is the matrix of rows i % 2 * 8 .., columns i / 2 * 8 .. */
+/* Of each 8 x 8 matrix lane `lane` has row lane / 4, columns 2 * (lane % 4) and the next. Register
+ * i of a cell is the matrix of rows i % 2 * 8 .., columns i / 2 * 8 .. */
 static void store_cell(sim_block *b, const sim_stmt *s, const sim_slice *slice, int w, int n,
 	int64_t at[][SIM_LANES])
 {

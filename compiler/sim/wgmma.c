@@ -84,7 +84,7 @@ static void *grown(sim_block *b, void *items, int count, int *cap, size_t size)
 
 /* --- descriptors --- */
 
-/* 16 bytes of an operand of 16 steps of k: K-major, eight k of row `mn`; else eight of mn at `k`. */
+/* 16 bytes of an operand of 16 k: K-major, eight k of row `mn`; else eight of mn at `k`. */
 static int64_t operand_address(uint64_t d, bool mn_major, int mn, int k)
 {
 	int64_t start = (int64_t)(d & 0x3fff) * 16, leading = (int64_t)(d >> 16 & 0x3fff) * 16;

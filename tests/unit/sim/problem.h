@@ -19,8 +19,8 @@ typedef struct {
 	bool unaligned;      /* strides and bases that no 16-byte copy can use */
 	int warps, key_tile, resident, slots;
 	const char *target; /* NULL: sm_80 */
-	const char *
-		wild; /* NULL, or the inputs that hold a NaN and an infinity in their middle: "v1 k2" */
+	/* NULL, or the inputs that hold a NaN and an infinity in their middle: "v1 k2" */
+	const char *wild;
 	int scale; /* of what the first input holds; 0: 1 */
 } problem_case;
 

@@ -373,7 +373,7 @@ static void shapes(void **state)
 
 typedef bool right_fn(machine *m, bool fail);
 
-/* Removes each statement that orders something in turn: that is reported, or the result is wrong. */
+/* Removes each statement that orders something in turn: reported, or the result is wrong. */
 static void each_removed(machine *m, right_fn *right)
 {
 	edit_places at = edit_statements(m->arena, m->program);
