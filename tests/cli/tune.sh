@@ -11,7 +11,7 @@ lacks() {
 quick=(--dims N=500 --candidates 40 --reps 5)
 
 # Blocks of 256 threads are the fastest: one of those is remembered and used from then on.
-export FAKE_TIMES="64:9,128:4,256:1.5,384:9,512:9"
+export FAKE_TIMES="32:9,64:9,192:9,128:4,256:1.5,384:9,512:9"
 expect 0 "" "$TRIKL" tune mha.tkl "${quick[@]}"
 holds out "tune mha on cuda:0 (Fake 0, sm_90a)  B=1 N=500 H=4"
 holds out "the planner's"
@@ -19,16 +19,16 @@ holds out "is 2 times as fast as the planner's own plan"
 holds out "remembered for problems near B=1 N=512 H=4 on Fake 0"
 [ "$(grep -c fastest out)" = 1 ]
 expect 0 "" "$TRIKL" run mha.tkl --dims N=400 --device cuda:0
-holds out "tuned: rows = 128, tile j"
+holds out "tuned: rows = 256, warps = 8, tile j"
 expect 0 "" "$TRIKL" bench mha.tkl --dims N=400 --device cuda:0 --reps 1 --json
 python3 -c '
 import json
 r = json.load(open("out"))[0]
-assert r["block_rows"] == 128 and r["tuned"].startswith("rows = 128"), r'
+assert r["block_rows"] == 256 and r["tuned"].startswith("rows = 256"), r'
 expect 0 "" "$TRIKL" explain mha.tkl --target native --dims N=400
-holds out "tuned on Fake 0: rows = 128"
+holds out "tuned on Fake 0: rows = 256"
 expect 0 "" "$TRIKL" build mha.tkl --target native --emit plan -o -
-holds out "tuned on Fake 0: rows = 128"
+holds out "tuned on Fake 0: rows = 256"
 grep -q "^tile j = .*: tuned" out
 
 # Not for other lengths, devices, consts or schedules; not where it is unwanted; not for a target by its name.
@@ -60,7 +60,7 @@ assert len({c["schedule"] for c in r["candidates"]}) == len(r["candidates"]) > 5
 
 # The cache lists, checks and clears them.
 expect 0 "" "$TRIKL" cache list
-holds out "    mha on Fake 0, B=1 N=512 H=4: rows = 128"
+holds out "    mha on Fake 0, B=1 N=512 H=4: rows = 256"
 holds out "    mha on Fake 0, B=1 N=512 H=4: the planner's own sizes"
 expect 0 "" "$TRIKL" cache stats
 holds out "  tuned    4,"
@@ -71,12 +71,12 @@ lacks out tuned
 expect 2 "has a damaged payload" "$TRIKL" cache verify
 
 # Differences within the scatter are none.
-export FAKE_TIMES="64:9~1,128:4~2,256:3.9~2,384:9,512:9"
+export FAKE_TIMES="32:9,64:9~1,192:9,128:4~2,256:3.9~2,384:9,512:9"
 expect 0 "" "$TRIKL" tune mha.tkl --dims N=500 --candidates 40 --reps 20
 holds out "the planner's own plan stays"
 plain "$TRIKL" run mha.tkl --dims N=500 --device cuda:0
 # What is found later replaces what was found before.
-export FAKE_TIMES="64:9,128:4,256:3,384:1,512:9"
+export FAKE_TIMES="32:9,64:9,192:9,128:4,256:3,384:1,512:9"
 expect 0 "" "$TRIKL" tune mha.tkl "${quick[@]}" --json
 python3 -c '
 import json
