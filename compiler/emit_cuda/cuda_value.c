@@ -504,8 +504,11 @@ static void put_cvt(cuda_cx *cx, text *t, const tile_expr *x, int level)
 
 static void put_bits(cuda_cx *cx, text *t, const tile_expr *x, int level)
 {
-	(void)level;
-	put_wrapped(cx, t, x->type == TILE_I32 ? "__float_as_int" : "__int_as_float", x->arg[0]);
+	if (x->type == TILE_TF32 && x->arg[0]->type == TILE_F32)
+		cuda_value_put(cx, t, x->arg[0], level);
+	else
+		put_wrapped(cx, t, x->type == TILE_I32 ? "__float_as_int" : "__int_as_float",
+			x->arg[0]);
 }
 
 /* --- entry points --- */

@@ -79,7 +79,7 @@ bool tile_check_expr(tile_expr_op op, tile_type to, const tile_expr *x, const ti
 	if (op == TX_CVT && !can_convert(x->type, to))
 		return tile_check_no(why, "no conversion from %s to %s", tile_type_name(x->type),
 			tile_type_name(to));
-	if (op == TX_BITS && to != TILE_I32 && to != TILE_F32)
+	if (op == TX_BITS && to != TILE_I32 && to != TILE_F32 && to != TILE_TF32)
 		return tile_check_no(
 			why, "no bits of %s as %s", tile_type_name(x->type), tile_type_name(to));
 	return true;
