@@ -15,7 +15,7 @@
  * Errors. Every function that can fail returns a tkl_status and, when that is not TKL_OK, leaves a
  * sentence about it in tkl_last_error_message(). Nothing is written through the result pointers
  * then, except where stated. The library never prints, exits, aborts or throws; a fault of its own
- * is TKL_ERROR_INTERNAL.
+ * is TKL_ERROR_INTERNAL. A compilation that runs out of memory may lose some of it.
  *
  * Threads. Contexts and kernels are immutable after creation: any number of threads may compile in
  * one context and launch one kernel at once; loops of several launches share the context's worker
@@ -294,10 +294,10 @@ typedef struct tkl_launch_args {
  * Tensors are DLPack's: strides in elements of any sign (NULL: compact, row-major), byte_offset is
  * honoured, data must be aligned to its element and may be NULL only when the tensor has no
  * elements; device kDLCPU or a pinned host memory; for a GPU kernel kDLCUDA, all on one device, or
- * managed or pinned memory, with a last dimension of stride 1 and no output missing. Shapes fix the run-time lengths: the first
- * tensor that has a length decides, all others must agree, and a grouped length must divide its row
- * length. Inputs may overlap each other and may be broadcast by stride 0; outputs must overlap
- * nothing. Any length may be zero. The reference accepts f64 and f32 in the place of any floating
+ * managed or pinned memory, with a last dimension of stride 1. Shapes fix the run-time lengths: the
+ * first tensor that has a length decides, all others must agree, and a grouped length must divide
+ * its row length. Inputs may overlap each other and may be broadcast by stride 0; outputs must
+ * overlap nothing. Any length may be zero. The reference accepts f64 and f32 in the place of any floating
  * type.
  *
  * Contents: a query with no visible key gives output 0 and logsumexp -inf; NaN and infinity spread

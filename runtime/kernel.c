@@ -81,7 +81,7 @@ static bool is_aligned(const rt_kernel_signature *k, const rt_kernel_args *a, in
 	if (a->data[t] % COPY_BYTES)
 		return false;
 	for (int d = 0; d + 1 < x->rank; d++)
-		if (extent(k, a, t, d) > 1 && a->stride[t][d] * x->bytes % COPY_BYTES)
+		if (extent(k, a, t, d) > 1 && a->stride[t][d] % (COPY_BYTES / x->bytes))
 			return false;
 	return true;
 }
