@@ -62,6 +62,10 @@ static void set_sizes(problem *p)
 		p->plan.resident = p->c.key_tile;
 	if (p->c.slots)
 		p->plan.slots = p->c.slots;
+	if (p->c.bare) {
+		p->plan.stage = 0;
+		p->plan.rows_shared = p->plan.a_late = false;
+	}
 }
 
 static bool lower(problem *p)

@@ -21,6 +21,7 @@ typedef struct {
 	const char *target; /* NULL: sm_80 */
 	/* NULL, or the inputs that hold a NaN and an infinity in their middle: "v1 k2" */
 	const char *wild;
+	bool bare; /* rows and outer positions are read from global memory: no barrier to spare */
 	int scale; /* of what the first input holds; 0: 1 */
 } problem_case;
 

@@ -475,6 +475,14 @@ static const struct {
 	{SIM_DIVERGENT_WARP, READY "if lane < 8 {\narrive empty[0]\n}"},
 	{SIM_DIVERGENT_BLOCK, READY "if warp < 2 {\nbarrier.sync 1, 128\n} else {\n"
 				    "barrier.sync 1, 192\n}"},
+	{SIM_RACE, READY "if warp == 1 {\nstore.shared plain[0] = 1.0 over s[:, 0:+16]\n}\n"
+			 "if warp == 6 {\nmap s = plain[0, 17, 3]\n}"},
+	{SIM_RACE, READY "if warp == 1 {\nstore.shared plain[0] = 1.0 over s[:, 0:+16]\n"
+			 "barrier.arrive 1, 64\n}\nif warp == 6 {\nbarrier.arrive 1, 64\n"
+			 "map s = plain[0, 17, 3]\n}"},
+	{SIM_RACE, READY "if warp == 1 {\nbarrier.arrive 1, 64\n"
+			 "store.shared plain[0] = 1.0 over s[:, 0:+16]\n}\n"
+			 "if warp == 6 {\nbarrier.sync 1, 64\nmap s = plain[0, 17, 3]\n}"},
 	/* loads */
 	{SIM_NEVER_WAITED, READY "if warp == 0 {\n" LOAD "}"},
 	{SIM_FLIGHT_READ, READY "if warp == 0 {\n" LOAD "map s = k[0, 3, 5]\nawait full[0], 0\n}"},
