@@ -127,6 +127,14 @@ void gpu_declare_stream(gpu_cx *g, int s)
 	}
 }
 
+/* Products of many normal numbers have long tails: rounding A to 16 bits then moves the largest
+ * scores, which are what a row attends to, by more than P and V are rounded. */
+static bool in_two_parts(const gpu_cx *g, int seg)
+{
+	return g->m->outers > 1 && g->plan->family == GPU_MMA && g->plan->operand != TILE_F32 &&
+	       !gpu_is_product(g->plan, g->m->segment[seg].a);
+}
+
 void gpu_declare_a(gpu_cx *g, int seg)
 {
 	const expr *a = g->m->segment[seg].a;
@@ -145,6 +153,11 @@ void gpu_declare_a(gpu_cx *g, int seg)
 	g->a[seg] = tile_register(g->p, a->at, "a", LAYOUT_OPA, g->plan->operand, g->plan->rows,
 		pad16(g->m->segment[seg].d->extent));
 	g->a[seg]->what = "A of this outer step";
+	if (!in_two_parts(g, seg))
+		return;
+	g->rest[seg] = tile_register(g->p, a->at, "a_rest", LAYOUT_OPA, g->plan->operand,
+		g->plan->rows, g->a[seg]->cols);
+	g->rest[seg]->what = "what rounding left of A";
 }
 
 /* --- parts of the values --- */
@@ -525,8 +538,14 @@ static void build_columns(gpu_cx *g, int seg, X k, int cols)
 	v = gpu_float(g, &e, sg->a);
 	if (gpu_a_scale(g) != 1)
 		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g)));
+	v = padded(g, d, sg->d->extent, v);
 	tile_map(g->p, sg->a->at, tile_columns(g->a[seg], k, cols),
-		tx_cvt(g->p, g->a[seg]->type, padded(g, d, sg->d->extent, v)));
+		tx_cvt(g->p, g->a[seg]->type, v));
+	if (!g->rest[seg])
+		return;
+	v = tx_2(g->p, TX_SUB, v, tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->a[seg])));
+	tile_map(g->p, sg->a->at, tile_columns(g->rest[seg], k, cols),
+		tx_cvt(g->p, g->a[seg]->type, v));
 }
 
 /* Whether A changes with the outer position, or is not yet in registers. */

@@ -271,6 +271,8 @@ static int register_need(const gpu_plan *p, int key_tile)
 	if (p->value_operand == TILE_F32)
 		n += 32; /* P and V, split */
 	n += rows16 * (value_columns(p) / 2 + a + key_tile / 2 + 2);
+	if (p->form->outers > 1 && packed)
+		n += rows16 * a; /* what rounding left of A */
 	if (p->form->outers)
 		n += rows16 * value_columns(p) / 2 + 4;
 	return n;

@@ -134,6 +134,9 @@ static void segment_product(gpu_cx *g, int seg, const key_operand *o, X slot, X 
 		split(g, &split_a, a, ka, step);
 		triple(g, tile_whole(g->score), &split_a, ka, &o->split);
 	} else {
+		if (g->rest[seg])
+			tile_mma(g->p, at, tile_whole(g->score),
+				tile_columns(g->rest[seg], ka, step), tile_whole(o->b));
 		tile_mma(g->p, at, tile_whole(g->score), tile_columns(a, ka, step),
 			tile_whole(o->b));
 	}

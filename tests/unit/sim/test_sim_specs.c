@@ -216,7 +216,7 @@ static void wild_operands(void **state)
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "v1"),
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "v2"),
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=33,W1=70,W2=0", "v1 v2"),
-		WILD("three_simplicial", "B=1,N=21,H=2,G=1", "D=33,W1=2,W2=3,W3=9", "v1 v2 v3"),
+		WILD("three_simplicial", "B=1,N=13,H=1,G=1", "D=17,W1=2,W2=2,W3=5", "v1 v2 v3"),
 		WILD("document", "B=1,N=131,H=2", "D=48", "v"),
 		WILD("padded", "B=2,N=67,H=2", "D=48", "v"),
 		WILD("retention", "B=1,N=131,H=2", "D=48", "v"),
