@@ -344,6 +344,79 @@ static void the_result_of_the_driver_is_kept(void **state)
 	tkl_kernel_destroy(k);
 }
 
+/* --- kernels that move tensors by TMA --- */
+
+static const char wide[] = "attention a(q : T[i, H, D], k : T[j, H, D], v : T[j, H, D])\n"
+			   "    -> (o : T[i, H, D]) {\n"
+			   "    const D = 64, T = bf16\n"
+			   "    index i, j : N\n"
+			   "    window j in [0, i]\n"
+			   "    s = sum(d) q[d] * k[d]\n"
+			   "    p = softmax(j) s\n"
+			   "    o = sum(j) p * v\n"
+			   "}\n";
+
+/* Compiled for device 0, which has TMA; skips where its kernel does without. */
+static tkl_kernel *compiled_wide(call *c)
+{
+	tkl_compile_options o = {.struct_size = sizeof o, .target = "cuda:0"};
+	int before = f.state->calls[FAKE_cuTensorMapEncodeTiled];
+	tkl_kernel *k = NULL;
+
+	if (tkl_compile(context, wide, sizeof wide - 1, &o, &k, NULL))
+		fail_msg("%s", tkl_last_error_message());
+	make(c, 0)->shape[2] = 64;
+	if (tkl_launch(k, &c->args))
+		fail_msg("%s", tkl_last_error_message());
+	if (f.state->calls[FAKE_cuTensorMapEncodeTiled] > before)
+		return k;
+	tkl_kernel_destroy(k);
+	skip();
+	return NULL;
+}
+
+static void other_tensors_have_a_kernel_compiled_on_demand(void **state)
+{
+	call c;
+	tkl_kernel *k = compiled_wide(&c);
+	uint64_t before = counters().compiles;
+	unsigned shared = f.state->last.shared;
+
+	(void)state;
+	c.tensor[1].byte_offset = 2;
+	for (int n = 0; n < 3; n++)
+		assert_int_equal(tkl_launch(k, &c.args), TKL_OK);
+	assert_int_equal(counters().compiles, before + 1);
+	assert_int_not_equal(f.state->last.shared, shared);
+	c.tensor[1].byte_offset = 0;
+	assert_int_equal(tkl_launch(k, &c.args), TKL_OK);
+	assert_int_equal(f.state->last.shared, shared);
+	tkl_kernel_destroy(k);
+}
+
+static void preparing_compiles_it_before_a_capture(void **state)
+{
+	call c;
+	tkl_kernel *k = compiled_wide(&c);
+	cu_context own = f.context_create(0);
+	struct CUstream_st stream = {.context = own};
+
+	(void)state;
+	f.set_current(own);
+	c.args.stream = &stream;
+	c.tensor[1].byte_offset = 2;
+	f.capture(&stream, 1);
+	refused(k, &c, TKL_ERROR_CAPTURE, "prepare it before the capture");
+	f.capture(&stream, 0);
+	assert_int_equal(tkl_prepare(k, 0), TKL_OK);
+	f.capture(&stream, 1);
+	assert_int_equal(tkl_launch(k, &c.args), TKL_OK);
+	f.capture(&stream, 0);
+	f.set_current(NULL);
+	tkl_kernel_destroy(k);
+	f.context_destroy(own);
+}
+
 static void without_a_driver_code_can_still_be_made(void **state)
 {
 	tkl_context *alone;
@@ -377,6 +450,8 @@ int main(void)
 		cmocka_unit_test(wrong_devices_and_targets_are_refused),
 		cmocka_unit_test(what_a_target_lacks_is_unsupported),
 		cmocka_unit_test(the_result_of_the_driver_is_kept),
+		cmocka_unit_test(other_tensors_have_a_kernel_compiled_on_demand),
+		cmocka_unit_test(preparing_compiles_it_before_a_capture),
 		cmocka_unit_test(without_a_driver_code_can_still_be_made),
 	};
 	char command[64];
