@@ -1,4 +1,4 @@
-# package: what `cmake --install` puts where, find_package(Trikl), pkg-config.
+# package: what `cmake --install` puts where, find_package(Trikl), pkg-config (trikl, trikl-rt).
 #   Trikl::trikl          the shared library       trikl.pc
 #   Trikl::trikl_static   the archive; brings LLVM's libraries along       pkg-config --static
 #   Trikl::trikl_rt       launches what `trikl build` wrote, no LLVM       <trikl.h>, <trikl/cpu.h>
@@ -38,4 +38,5 @@ install(FILES ${PROJECT_BINARY_DIR}/TriklConfig.cmake ${PROJECT_BINARY_DIR}/Trik
 file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REPLACE ";" " " pc_private "${LLVM19_LINK_FLAGS} -pthread -lm")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/trikl.pc.in ${PROJECT_BINARY_DIR}/trikl.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/trikl.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/trikl-rt.pc.in ${PROJECT_BINARY_DIR}/trikl-rt.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/trikl.pc ${PROJECT_BINARY_DIR}/trikl-rt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -94,8 +94,7 @@ static rt_image *best_image(const rt_program *p, int capability, bool maps)
 	return best;
 }
 
-/* "sm_80, sm_90a" */
-static void list_targets(const rt_program *p, char *out, size_t size)
+void rt_program_targets(const rt_program *p, const char *separator, char *out, size_t size)
 {
 	size_t n = 0;
 
@@ -107,7 +106,8 @@ static void list_targets(const rt_program *p, char *out, size_t size)
 		for (int j = 0; j < i; j++)
 			known |= !strcmp(rt_image_signature(p->image[j])->target, target);
 		if (!known)
-			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "", target);
+			n += (size_t)snprintf(
+				out + n, size - n, "%s%s", n ? separator : "", target);
 	}
 }
 
@@ -119,7 +119,7 @@ static rt_status no_code(rt_program *p, rt_cuda *cuda, int device, rt_error *err
 
 	if (status)
 		return status;
-	list_targets(p, targets, sizeof targets);
+	rt_program_targets(p, ", ", targets, sizeof targets);
 	return rt_error_set(err, RT_NO_CODE, NULL,
 		"the kernel was compiled for %s; GPU %d (%s) has compute capability %d.%d", targets,
 		device, info.name, info.major, info.minor);

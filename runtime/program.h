@@ -65,6 +65,8 @@ void rt_program_destroy(rt_program *p); /* NULL is ignored */
 bool rt_program_add(rt_program *p, const rt_image_source *source);
 /* Who makes what the images lack. `user` must live as long as the program. */
 void rt_program_on_demand(rt_program *p, rt_program_make *make, void *user);
+/* The images' targets, each once: "sm_80, sm_90a". */
+void rt_program_targets(const rt_program *p, const char *separator, char *out, size_t size);
 /* The best image for a device. Errors: those of rt_gpu_driver, NO_CODE (names the targets). */
 rt_status rt_program_best(rt_program *p, int device, rt_image **image, rt_error *err);
 /* The code of the first image. */

@@ -62,22 +62,6 @@ static tkl_status choose(const rt_bundle *b, const char *name, const rt_bundle_k
 	return api_fail(TKL_ERROR_ARGUMENT, "the bundle holds no '%s', only %s", name, names);
 }
 
-/* Each target once. */
-static void list_targets(const rt_bundle_kernel *k, char *out, size_t size)
-{
-	size_t n = 0;
-
-	for (int i = 0; i < k->images && n < size; i++) {
-		const char *target = k->image[i].signature.target;
-		bool known = false;
-
-		for (int j = 0; j < i; j++)
-			known |= !strcmp(k->image[j].signature.target, target);
-		if (!known)
-			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? "," : "", target);
-	}
-}
-
 static bool add_images(rt_program *p, const rt_bundle_kernel *k)
 {
 	for (int i = 0; i < k->images; i++) {
@@ -106,11 +90,11 @@ static tkl_status make_kernel(
 		.program = rt_program_create(context->gpu, from->interface.name),
 		.device = RT_CURRENT,
 		.target = k->targets};
-	list_targets(from, k->targets, sizeof k->targets);
 	if (!k->base.program || !add_images(k->base.program, from)) {
 		destroy(&k->base);
 		return api_fail(TKL_ERROR_MEMORY, "out of memory");
 	}
+	rt_program_targets(k->base.program, ",", k->targets, sizeof k->targets);
 	k->base.context = api_context_hold(context);
 	*kernel = &k->base;
 	return TKL_OK;

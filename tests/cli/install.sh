@@ -85,3 +85,26 @@ cc -Wall -Wextra -Wpedantic -Werror -o on_gpu "$gpu_example" $(pkg-config --cfla
 cc -o by_pc_static "$example" $(pkg-config --cflags trikl) "$library/libtrikl.a" \
 	$(pkg-config --static --libs trikl | sed 's/ -ltrikl / /')
 ./by_pc_static | cmp - out
+
+cat >bundle.c <<'C'
+#include <stdio.h>
+#include <trikl.h>
+int main(void)
+{
+	tkl_context *context = NULL;
+	tkl_kernel *kernel = NULL;
+	tkl_status status = tkl_context_create(NULL, &context);
+
+	if (!status)
+		status = tkl_bundle_open(context, "ahead/tri16.tklb", NULL, &kernel);
+	printf("%d %s\n", status, kernel ? tkl_kernel_target(kernel) : tkl_last_error_message());
+	tkl_kernel_destroy(kernel);
+	tkl_context_destroy(context);
+	return (int)status;
+}
+C
+sed 's/T = f32/T = bf16/; s/D = 8/D = 16/; s/attention tri/attention tri16/' tri.tkl >tri16.tkl
+TRIKL_PTXAS=none moved/bin/trikl build tri16.tkl --target sm_80 --emit bundle -o ahead
+cc -o bundle bundle.c $(pkg-config --cflags --libs trikl-rt) -Wl,-rpath,"$library"
+expect 0 "" ./bundle
+holds out "0 sm_80"
