@@ -259,17 +259,17 @@ static int edge_registers(const gpu_plan *p)
 static int register_need(const gpu_plan *p, int key_tile)
 {
 	bool packed = p->operand != TILE_F32;
-	int each = packed ? 4 : 2; /* columns of A in a register */
+	int each = packed ? 4 : 1; /* columns of A in a register; split, one of f32 takes two */
 	int rows16 = warp_rows(p) / 16;
 	bool late = p->a_late || (p->rows_shared && !p->form->outers);
 	int n = REGISTERS_OTHER + edge_registers(p), a = late ? 16 / each : p->d_pad / each;
 
-	if (p->a_late)
+	if (p->a_late && packed)
 		n += 40; /* what A is made from */
 	if (!packed)
-		n += key_tile / 2 + 16;
+		n += key_tile / 4;
 	if (p->value_operand == TILE_F32)
-		n += 32; /* P and V, split */
+		n += 16; /* P and V, split */
 	n += rows16 * (value_columns(p) / 2 + a + key_tile / 2 + 2);
 	if (p->form->outers > 1 && packed)
 		n += rows16 * a; /* what rounding left of A */
