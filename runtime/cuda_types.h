@@ -49,6 +49,8 @@ typedef struct {
 /* CU_CONST(our name, value, NVIDIA's name) */
 #define CU_CONSTANTS                                                                               \
 	CU_CONST(CU_OK, 0, CUDA_SUCCESS)                                                           \
+	CU_CONST(CU_INVALID_VALUE, 1, CUDA_ERROR_INVALID_VALUE)                                    \
+	CU_CONST(CU_NOT_SUPPORTED, 801, CUDA_ERROR_NOT_SUPPORTED)                                  \
 	CU_CONST(CU_INVALID_CONTEXT, 201, CUDA_ERROR_INVALID_CONTEXT)                              \
 	CU_CONST(CU_CONTEXT_DESTROYED, 709, CUDA_ERROR_CONTEXT_IS_DESTROYED)                       \
 	CU_CONST(CU_CAPTURE_IMPLICIT, 906, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT)                     \

@@ -88,11 +88,11 @@ rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *arg
 	rt_kernel_packed *out, rt_error *err);
 /* Whether addresses and strides of the tensors that maps describe are such that TMA takes them. */
 bool rt_kernel_maps_fit(const rt_kernel_signature *k, const rt_kernel_args *args);
-/* Writes the tensor maps. false: a tensor that one describes does not suit TMA (address or strides
- * no multiples of 16 bytes, negative strides, a driver before CUDA 12.0), so another kernel must
- * take the launch. Allocates nothing. */
-bool rt_kernel_encode(rt_cuda *cuda, const rt_kernel_signature *k, const rt_kernel_args *args,
-	rt_kernel_packed *out);
+/* Writes the tensor maps. *fits false: a tensor that one describes does not suit TMA (address or
+ * strides no multiples of 16 bytes, negative strides, a driver before CUDA 12.0), so another kernel
+ * must take the launch. Allocates nothing. Errors: those of a context for the device, DRIVER. */
+rt_status rt_kernel_encode(rt_cuda *cuda, int device, const rt_kernel_signature *k,
+	const rt_kernel_args *args, rt_kernel_packed *out, bool *fits, rt_error *err);
 /* Starts the kernel with what was packed. Errors: those of rt_launch. */
 rt_status rt_kernel_start(rt_module *module, const rt_kernel_signature *k,
 	const rt_kernel_packed *packed, int device, cu_stream stream, rt_error *err);

@@ -240,6 +240,7 @@ rt_status rt_program_select(rt_program *p, const rt_kernel_args *args, int devic
 {
 	rt_status status = RT_OK;
 	rt_cuda *cuda;
+	bool fits;
 
 	*image = p->image[0];
 	if (p->images > 1 || device != RT_CURRENT) /* else the driver's answer will do */
@@ -249,7 +250,10 @@ rt_status rt_program_select(rt_program *p, const rt_kernel_args *args, int devic
 	if (status || !has_maps(*image) || packed->grid[0] == 0)
 		return status;
 	status = rt_gpu_driver(p->gpu, &cuda, err);
-	if (status || rt_kernel_encode(cuda, rt_image_signature(*image), args, packed))
+	if (!status)
+		status = rt_kernel_encode(
+			cuda, device, rt_image_signature(*image), args, packed, &fits, err);
+	if (status || fits)
 		return status;
 	return select_fallback(p, args, device, stream, packed, image, err);
 }

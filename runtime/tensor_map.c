@@ -78,25 +78,52 @@ bool rt_kernel_maps_fit(const rt_kernel_signature *k, const rt_kernel_args *args
 	return true;
 }
 
-bool rt_kernel_encode(rt_cuda *cuda, const rt_kernel_signature *k, const rt_kernel_args *args,
-	rt_kernel_packed *out)
+static cu_result encode(
+	const cu_api *cu, int bytes, unsigned rank, const description *d, cu_tensor_map *map)
 {
-	const cu_api *cu = &cuda->api;
+	return cu->cuTensorMapEncodeTiled(map, type_of(bytes), rank, d->base, d->extent,
+		d->stride + 1, d->box, d->step, CU_MAP_PLAIN, CU_MAP_SWIZZLE_128,
+		CU_MAP_PROMOTE_256, CU_MAP_FILL_ZERO);
+}
 
-	if (k->maps && !cu->cuTensorMapEncodeTiled)
-		return false;
+/* In a context: the driver wants to know for which device. */
+static rt_status encode_all(rt_cuda *cuda, const rt_kernel_signature *k, const rt_kernel_args *args,
+	rt_kernel_packed *out, bool *fits, rt_error *err)
+{
 	for (int m = 0; m < k->maps; m++) {
 		const rt_kernel_tensor *t = &k->tensor[k->map[m].tensor];
 		description d;
 		cu_tensor_map map;
+		cu_result r;
 
-		if (!describe(k, args, &k->map[m], &d))
-			return false;
-		if (cu->cuTensorMapEncodeTiled(&map, type_of(t->bytes), t->rank, d.base, d.extent,
-			    d.stride + 1, d.box, d.step, CU_MAP_PLAIN, CU_MAP_SWIZZLE_128,
-			    CU_MAP_PROMOTE_256, CU_MAP_FILL_ZERO))
-			return false;
+		*fits = describe(k, args, &k->map[m], &d);
+		if (!*fits)
+			return RT_OK;
+		r = encode(&cuda->api, t->bytes, t->rank, &d, &map);
+		*fits = r == CU_OK;
+		if (r == CU_INVALID_VALUE || r == CU_NOT_SUPPORTED)
+			return RT_OK;
+		if (r)
+			return rt_cuda_failed(cuda, err, r, "cuTensorMapEncodeTiled",
+				"kernel '%s', tensor '%s'", k->entry, t->name);
 		memcpy(out->parameters + out->maps + (size_t)m * sizeof map, &map, sizeof map);
 	}
-	return true;
+	return RT_OK;
+}
+
+rt_status rt_kernel_encode(rt_cuda *cuda, int device, const rt_kernel_signature *k,
+	const rt_kernel_args *args, rt_kernel_packed *out, bool *fits, rt_error *err)
+{
+	rt_scope scope;
+	rt_status status;
+
+	*fits = cuda->api.cuTensorMapEncodeTiled && rt_kernel_maps_fit(k, args);
+	if (!*fits)
+		return RT_OK;
+	status = rt_scope_enter(cuda, device, &scope, err);
+	if (status)
+		return status;
+	status = encode_all(cuda, k, args, out, fits, err);
+	rt_scope_leave(cuda, &scope);
+	return status;
 }

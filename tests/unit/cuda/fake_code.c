@@ -323,6 +323,8 @@ cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, unsigned type, unsigned ran
 
 	if (r)
 		return r;
+	if (!fake_current() || !fake_current()->alive)
+		return CU_INVALID_CONTEXT;
 	if ((uintptr_t)map % 64 || rank < 1 || rank > 5 || m.base % 16 || !base || interleave ||
 		promotion > 3 || fill)
 		return 1;

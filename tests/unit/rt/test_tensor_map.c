@@ -39,11 +39,14 @@ static bool encode(rt_cuda *cuda, const problem *p, rt_kernel_packed *out)
 {
 	rt_kernel_signature k = signature();
 	rt_error err = {0};
+	bool fits;
 
 	if (rt_kernel_pack(&k, &p->args, out, &err))
 		fail_msg("%s", err.message);
 	assert_int_equal(out->size, rt_kernel_parameter_bytes(&k));
-	return rt_kernel_encode(cuda, &k, &p->args, out);
+	if (rt_kernel_encode(cuda, 0, &k, &p->args, out, &fits, &err))
+		fail_msg("%s", err.message);
+	return fits;
 }
 
 static void a_map_describes_its_tensor(void **state)
@@ -101,6 +104,28 @@ static void tensors_that_tma_cannot_take(void **state)
 	fake_finish(&f, cuda);
 }
 
+/* A driver that fails otherwise is no reason for a slower kernel. */
+static void a_failing_driver_is_an_error(void **state)
+{
+	fake f = fake_load("fake_cuda");
+	rt_cuda *cuda = fake_open(&f);
+	rt_kernel_signature k = signature();
+	rt_kernel_packed out;
+	rt_error err = {0};
+	problem p;
+	bool fits;
+
+	(void)state;
+	assert_int_equal(rt_kernel_pack(&k, &make(&p)->args, &out, NULL), RT_OK);
+	fake_fail(&f, FAKE_cuTensorMapEncodeTiled, 700, 0);
+	expect_error(rt_kernel_encode(cuda, 0, &k, &p.args, &out, &fits, &err), &err, RT_CONTEXT,
+		"cuTensorMapEncodeTiled");
+	f.state->fail_function = -1;
+	expect_error(rt_kernel_encode(cuda, 5, &k, &p.args, &out, &fits, &err), &err, RT_ARGUMENT,
+		"no GPU 5");
+	fake_finish(&f, cuda);
+}
+
 static void strides_that_nobody_uses_do_not_matter(void **state)
 {
 	fake f = fake_load("fake_cuda");
@@ -137,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_map_describes_its_tensor),
 		cmocka_unit_test(tensors_that_tma_cannot_take),
+		cmocka_unit_test(a_failing_driver_is_an_error),
 		cmocka_unit_test(strides_that_nobody_uses_do_not_matter),
 		cmocka_unit_test(an_old_driver_has_no_maps),
 	};
