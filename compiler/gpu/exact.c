@@ -3,7 +3,8 @@
  * finite is NaN. Checking every tile would cost all kernels, so the block looks at its sums once, at
  * the end: a NaN there means either a result or a hidden value, and the block computes everything
  * again. In this second pass a tile seen in part adds its keys one by one, each to the rows that see
- * it; tiles that all rows see go the usual way. */
+ * it; tiles that all rows see go the usual way. Values of f32 are split for their product, and the
+ * parts of an infinity sum up to NaN: the second pass adds all their tiles so. */
 #include "gpu/gpu_internal.h"
 
 static X op2(gpu_cx *g, tile_expr_op op, X a, X b)
@@ -30,7 +31,7 @@ void gpu_passes_begin(gpu_cx *g)
 {
 	g->pass = NULL;
 	g->summed = NULL;
-	if (!g->out || !hides(g->m))
+	if (!g->out || !(hides(g->m) || g->plan->value_operand == TILE_F32))
 		return;
 	g->pass = tx_var(g->p, tile_for_begin(g->p, g->s->at, "pass", tx_i32(g->p, 0),
 				       tx_i32(g->p, 2), tx_i32(g->p, 1)));
@@ -140,7 +141,7 @@ void gpu_tile_sums(gpu_cx *g, X slot, X key0, X tile)
 		return;
 	}
 	careful = op2(g, TX_EQ, g->pass, tx_i32(g->p, 1));
-	if (g->m->masks == 0)
+	if (g->m->masks == 0 && g->plan->value_operand != TILE_F32)
 		careful = op2(g, TX_AND, careful, tx_1(g->p, TX_NOT, gpu_all_seen(g, key0)));
 	tile_if_begin(g->p, g->s->at, careful);
 	tile_note(g->p, "a hidden value may be NaN or infinite: key by key");

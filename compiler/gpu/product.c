@@ -1,8 +1,9 @@
 /* product.c: the two matrix products around a key tile's weights, S = A B and W += P V.
  * in:  A in registers, keys and values in shared memory, scores
  * out: 16-bit operands: ldmatrix and mma. f32 operands: each number is the sum of two of tf32, its
- * leading bits and what is left, so three products of those give f32 accuracy. P is split where the
- * scores are, in tiles over acc's columns, and V's rows are loaded in that order. */
+ * leading bits and what is left, so three products of those give f32 accuracy; those of an infinity
+ * give NaN (values: see exact.c). P is split where the scores are, in tiles over acc's columns, and
+ * V's rows are loaded in that order. */
 #include "gpu/gpu_internal.h"
 
 #define TF32_LOST 13 /* bits of an f32's significand that tf32 has not */

@@ -209,6 +209,10 @@ static void wild_operands(void **state)
 	static const problem_case cases[] = {
 		WILD("mha", "B=1,N=131,H=2", "D=48", "q"),
 		WILD("mha", "B=1,N=131,H=2", "D=48", "k"),
+		WILD("mha", "B=1,N=131,H=2", "D=48,T=f32", "q"),
+		WILD("mha", "B=1,N=131,H=2", "D=48,T=f32", "v"),
+		WILD("cross_attention", "B=1,N=67,M=131,H=2", "D=48,T=f32", "v"),
+		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=33,T=f32,W1=70,W2=0", "v1 v2"),
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "q"),
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "k1"),
 		WILD("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", "k2"),
