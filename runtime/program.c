@@ -14,8 +14,11 @@ struct rt_program {
 	rt_image *image[RT_PROGRAM_IMAGES];
 	rt_program_make *make;
 	void *user;
-	_Atomic(rt_image *) made; /* on demand */
+	_Atomic(rt_image *) made;  /* on demand */
+	_Atomic uint32_t unusable; /* bit n: this driver cannot load image n */
 };
+
+_Static_assert(RT_PROGRAM_IMAGES <= 32, "a bit for each");
 
 rt_program *rt_program_create(rt_gpu *gpu, const char *name)
 {
@@ -77,6 +80,7 @@ static bool has_maps(const rt_image *i)
 /* The best image that runs on the capability; NULL: none does. */
 static rt_image *best_image(const rt_program *p, int capability, bool maps)
 {
+	uint32_t unusable = atomic_load_explicit(&p->unusable, memory_order_relaxed);
 	rt_image *best = NULL;
 	int rank = -1;
 
@@ -85,7 +89,7 @@ static rt_image *best_image(const rt_program *p, int capability, bool maps)
 		const char *target = rt_image_signature(x)->target;
 		int r = rt_target_rank(target, rt_image_is_cubin(x));
 
-		if (r > rank && (maps || !has_maps(x)) &&
+		if (r > rank && !(unusable >> i & 1) && (maps || !has_maps(x)) &&
 			rt_target_runs(target, rt_image_is_cubin(x), capability)) {
 			best = x;
 			rank = r;
@@ -203,19 +207,47 @@ static rt_status may_make(rt_program *p, int device, cu_stream stream, rt_error 
 		p->name);
 }
 
+/* After a failure: whether the image cannot be loaded by this driver (machine code or PTX of a later
+ * release), is set aside, and another one may be tried. */
+static bool set_aside(rt_program *p, int device, const rt_image *image, rt_status status)
+{
+	rt_image *other = NULL;
+
+	if (status != RT_NO_CODE && status != RT_REJECTED && status != RT_OLD_DRIVER)
+		return false;
+	for (int i = 0; i < p->images; i++)
+		if (p->image[i] == image) {
+			atomic_fetch_or(&p->unusable, UINT32_C(1) << i);
+			if (!find_image(p, device, true, &other, NULL) && other)
+				return true;
+			atomic_fetch_and(&p->unusable, ~(UINT32_C(1) << i)); /* its error stands */
+		}
+	return false;
+}
+
+/* The best image for every tensor, or for those that suit TMA, loaded. */
+static rt_status prepare_best(rt_program *p, int device, bool maps, rt_image **image, rt_error *err)
+{
+	rt_status status;
+
+	do {
+		status = maps ? find_image(p, device, true, image, err)
+			      : find_fallback(p, device, image, err);
+		if (status || !*image)
+			return status;
+		status = rt_image_prepare(*image, device, err);
+	} while (set_aside(p, device, *image, status));
+	return status;
+}
+
 rt_status rt_program_prepare(rt_program *p, int device, rt_error *err)
 {
 	rt_image *image;
-	rt_status status = find_image(p, device, true, &image, err);
+	rt_status status = prepare_best(p, device, true, &image, err);
 
-	if (!status)
-		status = rt_image_prepare(image, device, err);
 	if (status || !has_maps(image))
 		return status;
-	status = find_fallback(p, device, &image, err);
-	if (!status && image)
-		status = rt_image_prepare(image, device, err);
-	return status;
+	return prepare_best(p, device, false, &image, err);
 }
 
 /* Another image for tensors that this one cannot take. */
@@ -263,10 +295,14 @@ rt_status rt_program_launch(
 {
 	rt_kernel_packed packed;
 	rt_image *image;
-	rt_status status = rt_program_select(p, args, device, stream, &packed, &image, err);
+	rt_status status;
 
-	if (!status && packed.grid[0])
+	do {
+		status = rt_program_select(p, args, device, stream, &packed, &image, err);
+		if (status || packed.grid[0] == 0)
+			return status;
 		status = rt_image_start(image, &packed, device, stream, err);
+	} while (status && set_aside(p, device, image, status));
 	/* the driver only says that there is no code: name the targets */
 	if (status == RT_NO_CODE && p->images == 1)
 		find_image(p, device, true, &image, err);

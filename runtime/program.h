@@ -2,7 +2,8 @@
  *
  *   target.c    which device runs the code of a target
  *   image.c     one code image: its module, made when a GPU first needs it
- *   program.c   several images of one kernel; which of them takes a launch
+ *   program.c   several images of one kernel; which of them takes a launch. One that this driver
+ *               cannot load is set aside for the next best
  *
  * A kernel that moves tensors by TMA cannot take every layout (rt_kernel_encode). A program that has
  * one also has, or can make when it is first needed, a kernel for all other tensors.

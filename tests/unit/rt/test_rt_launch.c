@@ -193,6 +193,38 @@ static void a_device_without_code_is_told_the_targets(void **state)
 	tkl_kernel_destroy(k);
 }
 
+/* As machine code of a later toolkit is to an older driver; then both. */
+static void an_image_that_cannot_be_loaded_is_set_aside(void **state)
+{
+	static const char bad[] = "\177ELF sm_90 scale, reject",
+			  worse[] = ".version 9.9\n.target "
+				    "sm_90\n.visible .entry scale(\nreject";
+	rt_bundle_image image[] = {scale_image("sm_80", false, false),
+		scale_image("sm_90", true, false), scale_image("sm_90", false, false)};
+	tkl_kernel *k;
+	call c;
+
+	(void)state;
+	image[1].code = bad;
+	image[1].size = sizeof bad - 1;
+	image[1].signature.threads = 256;
+	k = load(image, 3);
+	launched(k, make(&c, 0), 128);
+	assert_int_equal(tkl_prepare(k, 0), TKL_OK);
+	tkl_kernel_destroy(k);
+	image[2].code = worse;
+	image[2].size = sizeof worse - 1;
+	image[2].signature.threads = 256;
+	k = load(image, 3);
+	assert_int_equal(tkl_prepare(k, 0), TKL_OK);
+	launched(k, make(&c, 0), 128);
+	tkl_kernel_destroy(k);
+	k = load(image + 1, 2);
+	refused(k, make(&c, 0), TKL_ERROR_INTERNAL, "CUDA_ERROR_INVALID_PTX");
+	refused(k, make(&c, 0), TKL_ERROR_INTERNAL, "CUDA_ERROR_INVALID_PTX");
+	tkl_kernel_destroy(k);
+}
+
 static void tensors_are_checked_as_by_the_other_library(void **state)
 {
 	tkl_kernel *k = load_all();
@@ -273,6 +305,7 @@ int main(void)
 		cmocka_unit_test(tensors_decide_between_tma_and_the_other_kernel),
 		cmocka_unit_test(preparing_loads_both),
 		cmocka_unit_test(a_device_without_code_is_told_the_targets),
+		cmocka_unit_test(an_image_that_cannot_be_loaded_is_set_aside),
 		cmocka_unit_test(tensors_are_checked_as_by_the_other_library),
 		cmocka_unit_test(bundles_that_cannot_be_used),
 		cmocka_unit_test(without_a_driver_a_bundle_still_loads),
