@@ -77,13 +77,16 @@ void gpu_step_end(gpu_cx *g)
 static void one_key(gpu_cx *g, X key0, X column, tile_frag *p, tile_frag *seen)
 {
 	loc at = g->s->at;
-	X zero = tx_f32(g->p, 0);
+	X zero = tx_f32(g->p, 0), col = tx_leaf(g->p, TX_COL), eight = tx_i32(g->p, 8), is;
 	tile_frag *only = tile_register(
 		g->p, at, "only", LAYOUT_ACC, TILE_F32, g->plan->rows, g->plan->key_tile);
 
+	/* cell and place in the cell apart: registers for all columns would last through the hot loop */
+	is = op2(g, TX_AND,
+		op2(g, TX_EQ, op2(g, TX_DIV, col, eight), op2(g, TX_DIV, column, eight)),
+		op2(g, TX_EQ, op2(g, TX_MOD, col, eight), op2(g, TX_MOD, column, eight)));
 	tile_map(g->p, at, tile_whole(only),
-		tx_3(g->p, TX_SELECT, op2(g, TX_EQ, tx_leaf(g->p, TX_COL), column),
-			tx_frag(g->p, g->score), zero));
+		tx_3(g->p, TX_SELECT, is, tx_frag(g->p, g->score), zero));
 	tile_map(g->p, at, tile_whole(p), zero);
 	tile_reduce(g->p, at, p, WORD_SUM, tile_whole(only));
 	tile_quad(g->p, at, p, WORD_SUM);

@@ -8,10 +8,9 @@
 #include <string.h>
 
 enum {
-	REGISTERS_MOST = 255,  /* of a thread */
-	REGISTERS_OTHER = 40,  /* addresses, row vectors, loop counters */
-	REGISTERS_AIM = 244,   /* leaves ptxas room to schedule */
-	REGISTERS_AIM_80 = 234 /* bf16 products take more instructions before sm_90 */
+	REGISTERS_MOST = 255, /* of a thread */
+	REGISTERS_OTHER = 40, /* addresses, row vectors, loop counters */
+	REGISTERS_AIM = 244   /* leaves ptxas room to schedule */
 };
 
 static int pad16(int64_t x)
@@ -270,11 +269,11 @@ static int register_need(const gpu_plan *p, int key_tile)
 		n += key_tile / 4;
 	if (p->value_operand == TILE_F32)
 		n += 16; /* P and V, split */
-	n += rows16 * (value_columns(p) / 2 + a + key_tile / 2 + 2);
+	n += rows16 * (value_columns(p) / 2 + a + key_tile / 2 + 4);
 	if (p->form->outers > 1 && packed)
 		n += rows16 * a; /* what rounding left of A */
 	if (p->form->outers)
-		n += rows16 * value_columns(p) / 2 + 4;
+		n += rows16 * value_columns(p) / 2 + 2;
 	return n;
 }
 
@@ -298,21 +297,15 @@ static bool fit_key_tile(gpu_plan *p, int fixed, int least, int most)
 	return true;
 }
 
-/* Registers that the plan may count on. */
-static int registers_aim(const arch *a)
-{
-	return arch_has(a, ARCH_MUL_BF16X2) ? REGISTERS_AIM : REGISTERS_AIM_80;
-}
-
 /* What gives way, in this order: the key tile; A in registers; the sums of all value features at
  * once, which costs the scores again. */
-static void fit_registers(gpu_plan *p, int fixed, int aim)
+static void fit_registers(gpu_plan *p, int fixed)
 {
+	int aim = fixed ? REGISTERS_MOST : REGISTERS_AIM;
 	const struct {
 		bool late;
 		int least, most;
-	} attempt[] = {{false, 32, fixed ? REGISTERS_MOST : aim},
-		{true, 32, fixed ? REGISTERS_MOST : aim}, {false, 16, aim},
+	} attempt[] = {{false, 32, aim}, {true, 32, aim}, {false, 16, aim},
 		{false, 16, REGISTERS_MOST}, {true, 16, REGISTERS_MOST}};
 	bool shared = p->rows_shared;
 
@@ -327,13 +320,13 @@ static void fit_registers(gpu_plan *p, int fixed, int aim)
 	}
 }
 
-static bool choose_key_tile(gpu_plan *p, const arch *a, diags *d)
+static bool choose_key_tile(gpu_plan *p, diags *d)
 {
 	const sema_setting *x = gpu_setting(p, "tile");
 
 	if (x && !multiple(x, 16, d))
 		return false;
-	fit_registers(p, x ? (int)x->integer : 0, registers_aim(a));
+	fit_registers(p, x ? (int)x->integer : 0);
 	if (x) {
 		gpu_because(p, "tile %s = %d: %s", p->form->inner->name, p->key_tile, asks(p, x));
 	} else {
@@ -371,20 +364,23 @@ static bool rows_are_a(const gpu_plan *p)
 	return all;
 }
 
-/* Whether nothing but the products happens to a tile that all rows see, and keys and values are
- * copied: anything else needs registers beside the accumulators. */
+/* Whether nothing but the products happens to a tile that all rows see, and rows and keys are copied:
+ * anything else needs registers beside the accumulators. */
 static bool is_plain(const gpu_plan *p)
 {
 	const row_form *m = p->form;
+	bool plain = m->f_linear && m->masks == 0 && !m->c && keys_copied(p);
 
-	return m->f_linear && m->masks == 0 && !m->c && keys_copied(p);
+	for (int i = 0; i < m->segments; i++)
+		plain = plain && m->segment[i].a->op == EXPR_LOAD;
+	return plain;
 }
 
 /* The rows of a block when the schedule names none. Each ldmatrix of keys or values serves all rows
  * of a warp, so 32 of them halve the traffic of shared memory, where accumulators for so many fit
  * into registers. With outer axes a block of many rows shares a large block of resident keys; rows
  * that are heads of one group see the same keys, so that more of them hide nothing. */
-static int default_rows(gpu_plan *p, const arch *a)
+static int default_rows(gpu_plan *p)
 {
 	const row_form *m = p->form;
 	bool packed = p->operand != TILE_F32 && p->value_operand != TILE_F32;
@@ -393,13 +389,13 @@ static int default_rows(gpu_plan *p, const arch *a)
 	p->warps = 4;
 	p->rows = 128;
 	p->rows_shared = true;
-	fits = packed && is_plain(p) && rows_are_a(p) && register_need(p, 48) <= registers_aim(a);
+	fits = packed && is_plain(p) && rows_are_a(p) && register_need(p, 48) <= REGISTERS_AIM;
 	if (m->outers && packed && m->head && m->head->group)
 		p->warps = 8;
 	return fits ? 32 : 16;
 }
 
-static bool choose_rows(gpu_plan *p, const arch *a, diags *d)
+static bool choose_rows(gpu_plan *p, diags *d)
 {
 	const sema_setting *rows = gpu_setting(p, "rows"), *warps = gpu_setting(p, "warps");
 	int most, each = 16;
@@ -409,7 +405,7 @@ static bool choose_rows(gpu_plan *p, const arch *a, diags *d)
 	else if (rows)
 		p->warps = (int)rows->integer / 16;
 	else
-		each = default_rows(p, a);
+		each = default_rows(p);
 	if (rows && !multiple(rows, 16, d))
 		return false;
 	if (rows && warps) {
@@ -550,7 +546,7 @@ bool gpu_plan_make(
 		return false;
 	}
 	place_columns(p);
-	return choose_operands(p, a, d) && choose_rows(p, a, d) && choose_key_tile(p, a, d) &&
+	return choose_operands(p, a, d) && choose_rows(p, d) && choose_key_tile(p, d) &&
 	       choose_resident(p, a, d);
 }
 

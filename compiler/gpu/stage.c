@@ -95,6 +95,8 @@ void gpu_stage_declare(gpu_cx *g)
 		}
 		*b = declare(g, s, outer ? "steps" : "rows", outer ? pl->stage : pl->rows,
 			outer ? gpu_stage_type(pl, s) : pl->operand);
+		if (outer)
+			(*b)->swizzle = 0; /* read row by row: no bank is asked twice */
 		(*b)->what = outer ? "some positions of the outer axis" : "one row a query";
 	}
 }
