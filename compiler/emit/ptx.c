@@ -194,6 +194,7 @@ static void declare_tiles(ptx_cx *h)
 	h->peer = ARENA_ARRAY(h->arena, int16_t *, p->frag.count * p->frag.count + 1);
 	h->memo = ARENA_ARRAY(h->arena, ptx_memo, p->expr_count + 1);
 	h->pair = ARENA_ARRAY(h->arena, ptx_memo, p->expr_count + 1);
+	h->degree = ARENA_ARRAY(h->arena, uint8_t, p->expr_count + 1);
 	for (int i = 0; i < PTX_BUCKETS; i++)
 		h->bucket[i] = -1;
 	for (int i = 0; i < p->frag.count; i++) {

@@ -72,6 +72,7 @@ typedef struct {
 	ptx_var *var;                                /* [var.id] */
 	int16_t **peer;        /* [src.id * frags + domain.id], see ptx_peer */
 	ptx_memo *memo, *pair; /* [expr.id]: values, packed values */
+	uint8_t *degree;       /* [expr.id]: see ptx_global.c */
 	uint32_t serial, epoch;
 	struct {
 		ptx_known *item;
@@ -151,6 +152,19 @@ num ptx_loop_begin(ptx_cx *h, ptx_loop *l, num from, num to, num step);
 void ptx_loop_end(ptx_cx *h, ptx_loop *l);
 /* Leaves the loop where `c` holds. */
 void ptx_loop_break(ptx_cx *h, ptx_loop *l, V c);
+
+/* --- ptx_global.c --- */
+
+/* base[add], counted in elements. */
+typedef struct {
+	V base;
+	int64_t add;
+} ptx_pointer;
+
+/* The element at `offset`, and at `column` from there; NULL: at the offset itself. */
+ptx_pointer ptx_global(ptx_cx *h, const place *at, const tile_arg *tensor, const tile_expr *offset,
+	const num *column);
+V ptx_global_element(ptx_cx *h, T elem, ptx_pointer p);
 
 /* --- ptx_num.c --- */
 

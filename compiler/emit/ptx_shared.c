@@ -242,15 +242,15 @@ static void copy_turn(ptx_cx *h, const turns *t, const num *piece, int n)
 	T type = tile_type_bytes(tensor->type) == 2 ? h->i16 : h->i32;
 
 	for (int i = 0; i < n; i++) {
-		num row, col, offset, address;
+		num row, col, address;
 		place at;
 		V pred, from;
 
 		split(h, t, piece[i], &row, &col);
 		at = ptx_place_at(h, row, col);
 		pred = num_v(h, ptx_value(h, &at, t->stmt->arg[3].value));
-		offset = num_add(h, ptx_value(h, &at, t->stmt->arg[2].value), num_widen(h, col));
-		from = ptx_element(h, type, LLVMGetParam(h->fn, (unsigned)tensor->id), offset);
+		from = ptx_global_element(
+			h, type, ptx_global(h, &at, tensor, t->stmt->arg[2].value, &col));
 		address = turn_address(h, t, row, col);
 		copy_chunk(h, address, from, pred);
 	}

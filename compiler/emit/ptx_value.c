@@ -195,17 +195,16 @@ static num value_frag(ptx_cx *h, const place *at, const tile_expr *x)
 
 static num value_global(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	V base = LLVMGetParam(h->fn, (unsigned)x->arg_ref->id);
-	num offset = ptx_value(h, at, x->arg[0]);
+	ptx_pointer p = ptx_global(h, at, x->arg_ref, x->arg[0], NULL);
 	tile_type t = x->arg_ref->type;
 	V v;
 
 	if (tile_type_bytes(t) == 4) {
 		T type = ptx_type(h, t);
 
-		return num_of(h, ptx_load_constant(h, type, ptx_element(h, type, base, offset), 4));
+		return num_of(h, ptx_load_constant(h, type, ptx_global_element(h, type, p), 4));
 	}
-	v = ptx_load_constant(h, h->i16, ptx_element(h, h->i16, base, offset), 2);
+	v = ptx_load_constant(h, h->i16, ptx_global_element(h, h->i16, p), 2);
 	return num_of(h, ptx_unpack(h, t, ptx_cast(h, LLVMZExt, v, h->i32)));
 }
 
