@@ -198,6 +198,8 @@ place ptx_nowhere(ptx_cx *h);
 place ptx_place(ptx_cx *h, const tile_frag *f, int r, int e);
 place ptx_place_at(ptx_cx *h, num row, num col);
 num ptx_value(ptx_cx *h, const place *at, const tile_expr *x);
+/* Address of the shared element that a SHARED value reads. */
+num ptx_shared_place(ptx_cx *h, const place *at, const tile_expr *x);
 /* At no element. */
 num ptx_scalar(ptx_cx *h, const tile_expr *x);
 /* An UNROLL counter or constant. */

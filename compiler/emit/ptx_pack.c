@@ -120,10 +120,21 @@ static V pair_frag(ptx_cx *h, const place *first, const place *second, const til
 	return join(h, low, low_half(h, x->frag, b));
 }
 
+/* Both elements of one register, which lie side by side in shared memory. */
+static bool stored(const place *first, const place *second, const tile_expr *x)
+{
+	return second && first->domain && first->domain == second->domain &&
+	       first->domain->layout != LAYOUT_OPB && first->r == second->r && first->e == 0 &&
+	       second->e == 1 && tx_is_stored_pair(x);
+}
+
 static V pair_cvt(ptx_cx *h, const place *first, const place *second, const tile_expr *x)
 {
-	V low = num_v(h, ptx_value(h, first, x->arg[0])), high = low;
+	V low, high;
 
+	if (stored(first, second, x))
+		return ptx_shared_read(h, ptx_shared_place(h, first, x->arg[0]), 4);
+	low = high = num_v(h, ptx_value(h, first, x->arg[0]));
 	if (second)
 		high = num_v(h, ptx_value(h, second, x->arg[0]));
 	return ptx_round_pair(h, x->type, low, high);

@@ -208,12 +208,18 @@ static num value_global(ptx_cx *h, const place *at, const tile_expr *x)
 	return num_of(h, ptx_unpack(h, t, ptx_cast(h, LLVMZExt, v, h->i32)));
 }
 
-static num value_shared(ptx_cx *h, const place *at, const tile_expr *x)
+num ptx_shared_place(ptx_cx *h, const place *at, const tile_expr *x)
 {
 	num slot = ptx_value(h, at, x->arg[0]), row = ptx_value(h, at, x->arg[1]);
-	num col = ptx_value(h, at, x->arg[2]), zero = num_const(h->i32, 0);
+	num col = ptx_value(h, at, x->arg[2]);
+
+	return ptx_shared_at(h, x->buffer, slot, num_const(h->i32, 0), row, col);
+}
+
+static num value_shared(ptx_cx *h, const place *at, const tile_expr *x)
+{
 	int bytes = tile_type_bytes(x->buffer->type);
-	V v = ptx_shared_read(h, ptx_shared_at(h, x->buffer, slot, zero, row, col), bytes);
+	V v = ptx_shared_read(h, ptx_shared_place(h, at, x), bytes);
 
 	if (bytes == 4)
 		return num_of(h, ptx_cast(h, LLVMBitCast, v, h->f32));

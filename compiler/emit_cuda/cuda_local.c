@@ -60,7 +60,8 @@ static bool brief(const tile_expr *x)
 		return leaf(x->arg[0]);
 	case TX_ADD:
 	case TX_SUB:
-		return x->type != TILE_F32 && leaf(x->arg[0]) && x->arg[1]->op == TX_CONST;
+		return x->type != TILE_F32 && leaf(x->arg[0]) && leaf(x->arg[1]) &&
+		       (x->arg[0]->op == TX_CONST || x->arg[1]->op == TX_CONST);
 	default:
 		return leaf(x);
 	}

@@ -9,11 +9,32 @@ static bool is_half(const tile_expr *x)
 	return x->type == TILE_BF16 || x->type == TILE_F16;
 }
 
-/* A conversion that is written out twice: of a leaf, or of one packed value's elements. */
-static bool plain(const tile_expr *x)
+static bool depends_on_row(const tile_expr *x)
+{
+	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
+		if (depends_on_row(x->arg[i]))
+			return true;
+	return x->op == TX_ROW;
+}
+
+/* Both elements are read at once. */
+static bool stored(const cuda_cx *cx, const tile_expr *x)
 {
 	const tile_expr *from = x->arg[0];
 
+	return cx->place.frag && cx->place.frag->layout != LAYOUT_OPB && tx_is_stored_pair(x) &&
+	       !depends_on_row(from->arg[0]) &&
+	       (from->arg[1]->op == TX_ROW || !depends_on_row(from->arg[1]));
+}
+
+/* A conversion that is read as it is, or written out twice: of a leaf, or of one packed value's
+ * elements. */
+static bool plain(const cuda_cx *cx, const tile_expr *x)
+{
+	const tile_expr *from = x->arg[0];
+
+	if (stored(cx, x))
+		return true;
 	return tile_expr_info[from->op].arity == 0 && from->op != TX_ROW && from->op != TX_COL;
 }
 
@@ -27,7 +48,7 @@ static void collect(cuda_cx *cx, const tile_expr *x)
 		return;
 	cx->visited[id] = cx->walk;
 	if (x->op == TX_CVT) {
-		if (!plain(x))
+		if (!plain(cx, x))
 			ARENA_PUSH(cx->a, &cx->pair, ((cuda_pair){.value = cuda_same(cx, x)}));
 		return;
 	}
@@ -67,10 +88,30 @@ void cuda_pair_lines(cuda_cx *cx)
 
 /* --- packed values --- */
 
+static void put_stored(cuda_cx *cx, text *t, const tile_expr *from)
+{
+	cuda_index row = cuda_row_index(cx->p, cx->place.frag);
+	cuda_index col = cuda_col_index(cx->p, cx->place.frag);
+
+	text_printf(t, "%s.pair(", cx->buffer[from->buffer->id]);
+	if (from->buffer->slots > 1)
+		text_printf(t, "%s, ", cuda_value(cx, from->arg[0], LEVEL_ANY));
+	text_printf(t, "%s, %s)",
+		from->arg[1]->op == TX_ROW ? cuda_index_text(cx, &row, cx->place.frag)
+					   : cuda_value(cx, from->arg[1], LEVEL_ANY),
+		cuda_index_text(cx, &col, cx->place.frag));
+}
+
 static void put_conversion(cuda_cx *cx, text *t, const tile_expr *x)
 {
 	const char *e = cx->place.at.e;
 
+	if (stored(cx, x)) {
+		cx->place.at.e = "0";
+		put_stored(cx, t, x->arg[0]);
+		cx->place.at.e = e;
+		return;
+	}
 	text_printf(t, "pack_%s(", cuda_suffix(x->type));
 	for (int i = 0; i < cx->pair.count; i++)
 		if (cx->pair.item[i].name && cx->pair.item[i].value == cuda_same(cx, x)) {

@@ -438,6 +438,9 @@ tile_expr *tx_cvt(tile_program *p, tile_type to, tile_expr *x);
 tile_expr *tx_bits(tile_program *p, tile_type to, tile_expr *x);
 /* Whether `x` is the constant `v` (b1: 0 or 1). */
 bool tx_is_const(const tile_expr *x, double v);
+/* Whether the 16-bit value x, for two neighbouring columns of a tile, lies in shared memory as it is:
+ * 32 bits. */
+bool tx_is_stored_pair(const tile_expr *x);
 
 typedef enum { RESULT_SAME, RESULT_BOOL, RESULT_NODE } tile_result;
 

@@ -122,6 +122,23 @@ tile_expr *tx_shared(
 
 /* --- folding --- */
 
+static bool depends_on_col(const tile_expr *x)
+{
+	for (int i = 0; i < tile_expr_info[x->op].arity; i++)
+		if (depends_on_col(x->arg[i]))
+			return true;
+	return x->op == TX_COL;
+}
+
+bool tx_is_stored_pair(const tile_expr *x)
+{
+	const tile_expr *from = x->arg[0];
+
+	return x->op == TX_CVT && from->op == TX_SHARED && from->buffer->type == x->type &&
+	       tile_type_bytes(x->type) == 2 && from->arg[2]->op == TX_COL &&
+	       !depends_on_col(from->arg[0]) && !depends_on_col(from->arg[1]);
+}
+
 bool tx_is_const(const tile_expr *x, double v)
 {
 	if (x->op != TX_CONST)
