@@ -220,7 +220,9 @@ static void emit_if(cuda_cx *cx, const tile_stmt *s)
 static void emit_break(cuda_cx *cx, const tile_stmt *s)
 {
 	cuda_line(cx, "if (%s)", scalar(cx, s->arg[0].value));
-	cuda_line(cx, "\tbreak;");
+	cx->out->indent++;
+	cuda_line(cx, "break;");
+	cx->out->indent--;
 }
 
 /* --- all statements --- */

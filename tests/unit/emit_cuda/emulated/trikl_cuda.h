@@ -186,6 +186,19 @@ inline void __syncthreads()
 	emulator::meet(emulator::block);
 }
 
+/* Whether x is not 0 in any thread of the block. */
+inline int __syncthreads_or(int x)
+{
+	static int any;
+
+	emulator::meet(emulator::block);
+	any = 0;
+	emulator::meet(emulator::block);
+	any |= x != 0;
+	emulator::meet(emulator::block);
+	return any;
+}
+
 inline int __float2int_rz(float x)
 {
 	return x != x               ? 0
