@@ -227,6 +227,24 @@ static void shared_memory_is_moved_in_wide_pieces(void **unused)
 	free(ptx);
 }
 
+/* Two columns of one row are 32 bits, unless they are converted or begin at an odd one. */
+static void stored_pairs_are_read_at_once(void **unused)
+{
+	static const char text_of[] =
+		"in x : bf16[]\nout y : f32[]\nshared k : bf16[1, 64, 64] at 0\nopa a : bf16[32, "
+		"16]\n"
+		"colv c : bf16[16] over opa\nfill k[0] = bf16(x[i64(col)])\nbarrier\n"
+		"map a = bf16(k[0, row, col]) * bf16(k[0, 3, col])\nmap c = bf16(k[0, 5, col])\n"
+		"map a = a * c + bf16(k[0, row, col + 1]) * bf16(k[0, 9, col] * 0.5)\n"
+		"store y[i64(row * 16 + col)] = f32(a) over a\n";
+	char *ptx;
+
+	(void)unused;
+	ptx = ptx_of_text("sm_90", text_of);
+	expect(ptx, "ld.shared.b32", 4 + 4 + 2);
+	free(ptx);
+}
+
 #define STORES(offset, condition)                                                                  \
 	"in n : i32\nin stride : i64\nout y : bf16[]\nacc s : f32[32, 32]\nmap s = 1.0\n"          \
 	"map s = s * f32(n)\nstore y[" offset "] = s over s" condition "\n"
@@ -458,6 +476,7 @@ int main(void)
 		cmocka_unit_test(floats_are_rounded_one_by_one),
 		cmocka_unit_test(pairs_are_computed_packed),
 		cmocka_unit_test(shared_memory_is_moved_in_wide_pieces),
+		cmocka_unit_test(stored_pairs_are_read_at_once),
 		cmocka_unit_test(neighbours_are_stored_together),
 		cmocka_unit_test(votes_and_shuffles_are_warp_wide),
 		cmocka_unit_test(one_lane_signals_and_loads),
