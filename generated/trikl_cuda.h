@@ -260,6 +260,8 @@ template <typename T, int ROWS, int COLS, int SWIZZLE> struct shared_buffer {
     __host__ __device__ static constexpr int offset(int row, int col)
     {
         const int per_chunk = 16 / (int)sizeof(T);
+        if (SWIZZLE == 0)
+            return (row * COLS + col) * (int)sizeof(T);
         const int chunk = col / per_chunk ^ (row >> (3 - SWIZZLE) & ((1 << SWIZZLE) - 1));
         return row * COLS * (int)sizeof(T) + chunk * 16 + col % per_chunk * (int)sizeof(T);
     }
