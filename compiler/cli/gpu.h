@@ -50,6 +50,7 @@ struct gpu_engine {
 	device_tuned tuned; /* choice.device NULL: nothing is remembered */
 	rt_image *image;    /* that runs */
 	device_times times;
+	double driver_ms; /* of finding the device */
 	const arch *arch; /* of the code */
 	rt_cuda *cuda;
 	int device;

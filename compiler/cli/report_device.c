@@ -71,7 +71,7 @@ typedef struct {
 	double ms;
 } stage_time;
 
-enum { STAGES = 16 };
+enum { STAGES = 20 };
 
 static device_times times_of(const engine *e)
 {
@@ -95,6 +95,7 @@ static int stages(const unit *u, const engine *e, stage_time row[STAGES])
 		{"optimise", "optimise", e->times.optimise_ms + t.optimise_ms},
 		{"generate code", "codegen", e->times.codegen_ms + t.generate_ms},
 		{"assemble", "assemble", t.assemble_ms},
+		{"open device", "driver", t.driver_ms},
 		{"load", "load", t.load_ms},
 	};
 	int n = (int)(sizeof all / sizeof *all);

@@ -27,7 +27,7 @@
 /* Milliseconds; 0 where a stage did not run. `cache`: looking up and storing. */
 typedef struct {
 	double plan_ms, lower_ms, verify_ms, build_ms, optimise_ms, generate_ms, assemble_ms,
-		cache_ms, load_ms;
+		cache_ms, driver_ms, load_ms;
 } device_times;
 
 /* --- stages.c --- */
