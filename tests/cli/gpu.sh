@@ -85,6 +85,15 @@ mixed bf16 bf16 f32 f32 bf16 f32
 mixed bf16 f16 f16 bf16 bf16 f16
 mixed f32 f32 f16 f16 f32 f16
 
+# Values of two outputs, wider together than registers hold: one part of the columns ends inside of the second.
+sed 's/v : T\[B, j, H, D\])/v : T[B, j, H, E], u : f32[B, j, H, F])/' plain.tkl |
+	sed 's/-> (o : T\[B, i, H, D\])/-> (o : T[B, i, H, E], r : f32[B, i, H, F])/
+		s/const D = 8/const D = 8, E = 200, F = 180/; s/^    o = .*/&\n    r = sum(j) p * u/' >wide.tkl
+for type in bf16 f32; do
+	expect 0 "" "$TRIKL" run wide.tkl --device sim --dims N=37,H=2 -D T=$type --check
+	"$TRIKL" build wide.tkl --target sm_80 -D T=$type --emit plan -o - | grep -q "walked over 2 times"
+done
+
 # Without a driver: cuda:N is an error, auto is the cpu.
 expect 4 "no CUDA driver" "$TRIKL" run mha.tkl --device cuda
 expect 0 "" "$TRIKL" run mha.tkl
