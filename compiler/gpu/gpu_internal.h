@@ -36,6 +36,7 @@ typedef struct {
 	X low[SEMA_MAX_KEYS], high[SEMA_MAX_KEYS]; /* any row sees [low, high] */
 	X full_low[SEMA_MAX_KEYS],
 		full_high[SEMA_MAX_KEYS]; /* every row sees [full_low, full_high] */
+	X warp_i0, warp_i1;              /* positions of a warp's rows, with outer axes */
 	/* operands */
 	tile_buffer *b, *v;
 	tile_buffer *rows[MODEL_MAX_STREAMS], *stage[MODEL_MAX_STREAMS]; /* see stage.c */
@@ -85,6 +86,8 @@ void gpu_epilogue(gpu_cx *g); /* results of O, l and m to the outputs */
 /* --- window.c --- */
 void gpu_block_rows(gpu_cx *g);
 void gpu_windows(gpu_cx *g);
+/* Least and greatest key that some row of this warp sees. */
+void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high);
 /* The position and head of each row (row_i, row_h); the first and last key that each row sees,
  * computed where a tile is seen in part, so that no register holds them in between. */
 void gpu_row_positions(gpu_cx *g);

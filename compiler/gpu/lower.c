@@ -83,19 +83,29 @@ static void key_tile(gpu_cx *g, X slot, X block0, X tile)
 	gpu_tile_sums(g, slot, key0, tile);
 }
 
-/* The tiles of the block at block0 that hold keys of the union. */
+static X tile_of(gpu_cx *g, X key, X block0)
+{
+	return op2(g, TX_DIV, op2(g, TX_SUB, key, block0), i32(g, g->plan->key_tile));
+}
+
+/* The tiles of the block at block0 that hold keys of the union, with outer axes the warp's. */
 static void key_tiles(gpu_cx *g, X slot, X block0)
 {
 	int tiles = g->plan->resident / g->plan->key_tile;
-	X reached = op2(g, TX_DIV, op2(g, TX_SUB, g->high[0], block0), i32(g, g->plan->key_tile));
+	X from = i32(g, 0), low, high = g->high[0];
 	tile_var *t;
 
 	if (tiles == 1) {
 		key_tile(g, slot, block0, i32(g, 0));
 		return;
 	}
-	t = tile_for_begin(g->p, g->s->at, "tile", i32(g, 0),
-		op2(g, TX_MIN, i32(g, tiles), op2(g, TX_ADD, reached, i32(g, 1))), i32(g, 1));
+	if (g->m->outers) {
+		gpu_warp_window(g, g->m->inner, &low, &high);
+		from = op2(g, TX_MAX, from, tile_of(g, low, block0));
+	}
+	t = tile_for_begin(g->p, g->s->at, "tile", from,
+		op2(g, TX_MIN, i32(g, tiles), op2(g, TX_ADD, tile_of(g, high, block0), i32(g, 1))),
+		i32(g, 1));
 	key_tile(g, slot, block0, tx_var(g->p, t));
 	tile_end(g->p);
 }
@@ -104,7 +114,7 @@ static void key_tiles(gpu_cx *g, X slot, X block0)
 static void outer_steps(gpu_cx *g, int o, X slot, X block0)
 {
 	const sema_axis *axis;
-	X from, to;
+	X from, to, low, high;
 	tile_var *v;
 
 	if (o >= g->m->outers || o >= SEMA_MAX_KEYS - 1) {
@@ -121,6 +131,9 @@ static void outer_steps(gpu_cx *g, int o, X slot, X block0)
 		from = g->stage0[o];
 		to = op2(g, TX_MIN, op2(g, TX_ADD, from, i32(g, g->plan->stage)), to);
 	}
+	gpu_warp_window(g, axis, &low, &high);
+	from = op2(g, TX_MAX, from, low);
+	to = op2(g, TX_MIN, to, op2(g, TX_ADD, high, i32(g, 1)));
 	v = tile_for_begin(g->p, axis->at, axis->name, from, to, i32(g, 1));
 	g->outer[o] = tx_var(g->p, v);
 	outer_steps(g, o + 1, slot, block0);

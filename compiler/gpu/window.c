@@ -277,6 +277,38 @@ static tile_frag *declare_bound(gpu_cx *g, const sema_axis *key, const char *whi
 		g->plan->rows, 1);
 }
 
+/* The position of the block's row `number`, or of its last one. */
+static X position_of(gpu_cx *g, X number)
+{
+	return tx_2(g->p, TX_DIV, min_(g, number, sub(g, g->rows_total, i32(g, 1))), g->heads);
+}
+
+/* First and last position of this warp's rows: with outer axes a warp walks over what they see, not
+ * over what the block sees. */
+static void warp_positions(gpu_cx *g)
+{
+	int rows = g->plan->rows / g->plan->warps;
+	X first = add(g, g->row0, tx_2(g->p, TX_MUL, tx_leaf(g->p, TX_WARP), i32(g, rows)));
+
+	g->warp_i0 = keep(g, "warp_i0", position_of(g, first));
+	g->warp_i1 = keep(g, "warp_i1", position_of(g, add(g, first, i32(g, rows - 1))));
+}
+
+void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high)
+{
+	const sema_window *w = &key->window;
+	X zero = i32(g, 0), last = sub(g, length_of(g, key), i32(g, 1)), rest;
+
+	*low = zero;
+	*high = last;
+	if (w->first)
+		bound_range(g, w->first, g->warp_i0, g->warp_i1, zero, last, low, &rest);
+	if (w->last)
+		bound_range(g, w->last, g->warp_i0, g->warp_i1, zero, last, &rest, high);
+	*low = max_(g, zero, *low);
+	*high = min_(g, last, *high);
+}
+
 void gpu_windows(gpu_cx *g)
 {
 	X end = min_(g, add(g, g->row0, i32(g, g->plan->rows)), g->rows_total);
@@ -286,6 +318,8 @@ void gpu_windows(gpu_cx *g)
 	g->row_first = declare_bound(g, g->m->inner, "first");
 	g->row_last = declare_bound(g, g->m->inner, "last");
 	block_window(g, g->m->inner, 0, i0, i1);
+	if (g->m->outers && g->plan->family == GPU_MMA)
+		warp_positions(g);
 	for (int o = 0; o < g->m->outers; o++) {
 		g->outer_first[o] = declare_bound(g, g->m->outer[o], "first");
 		g->outer_last[o] = declare_bound(g, g->m->outer[o], "last");

@@ -171,6 +171,7 @@ static void windows(void **state)
 		ALIGNED("two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=7,W2=0"),
 		ALIGNED("two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=0,W2=7"),
 		ALIGNED("two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=-5,W2=7"),
+		ALIGNED("two_simplicial", "B=1,N=299,H=1,G=1", "D=16,W1=2,W2=2147483647"),
 		ALIGNED("two_simplicial", "B=1,N=45,H=3,G=1", "D=48,W1=2000000000,W2=2147483647"),
 		ALIGNED("sliding_window", "B=1,N=131,H=4", "D=48,W=9"),
 		ALIGNED("sliding_window", "B=1,N=131,H=4", "D=48,W=0"),
