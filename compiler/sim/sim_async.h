@@ -154,10 +154,10 @@ struct sim_async {
 	sim_warp warp[SIM_MAX_WARPS];
 	sim_issues issue[SIM_MAX_WARPS / 4];
 	/* registers, as numbered by sim_register_number */
-	uint32_t *touched;       /* when a plain statement wrote it */
-	uint8_t *writes, *reads; /* products in flight that do */
-	bool *unlisted;          /* their products are finished, but no WAIT has listed them */
-	uint32_t *clocks;        /* memory of those of bars and numbered barriers */
+	uint32_t *touched, *read; /* when a plain statement wrote it, or read it */
+	uint8_t *writes, *reads;  /* products in flight that do */
+	bool *unlisted;           /* their products are finished, but no WAIT has listed them */
+	uint32_t *clocks;         /* memory of those of bars and numbered barriers */
 };
 
 /* Up to when the running warp (all of them, when all run) knows what `who` did. */
@@ -196,6 +196,13 @@ static inline size_t sim_register_number(const sim_frag *f, int warp, int r)
 
 /* A plain statement writes a register. */
 void sim_register_written(sim_block *b, const sim_frag *f, int warp, int r);
+
+/* A plain statement reads a register. */
+static inline void sim_read(sim_block *b, const sim_frag *f, int warp, int r)
+{
+	if (b->async)
+		b->async->read[sim_register_number(f, warp, r)] = b->time;
+}
 
 static inline void sim_written(sim_block *b, const sim_frag *f, int warp, int r)
 {

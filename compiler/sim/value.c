@@ -207,6 +207,7 @@ static sim_class leaf_frag(sim_block *b, const sim_op *op, const sim_domain *d, 
 			memset(&v->u[j * SIM_LANES], 0xff, sizeof *v->u * SIM_LANES);
 			continue;
 		}
+		sim_read(b, f, d->warp, n / f->elements);
 		unset &= ~*sim_defined(b, f, d->warp, n / f->elements);
 		for (int k = 0; unset && k < SIM_LANES; k++)
 			if (unset >> k & 1 && is_live(d, CLASS_ELEMENT, j * SIM_LANES + k)) {

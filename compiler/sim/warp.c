@@ -369,6 +369,7 @@ void sim_reduce(sim_block *b, const sim_stmt *s)
 			uint32_t *word = sim_reg(b, dst, w, to);
 
 			need_register(b, src.f, w, r);
+			sim_read(b, src.f, w, r);
 			need_register(b, dst, w, to);
 			sim_written(b, dst, w, to);
 			for (int k = 0; k < SIM_LANES; k++)

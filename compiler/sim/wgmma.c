@@ -17,10 +17,11 @@ bool sim_products_open(sim_block *b)
 	size_t n = b->image->defined_size + 1;
 
 	x->touched = calloc(n, sizeof *x->touched);
+	x->read = calloc(n, sizeof *x->read);
 	x->writes = calloc(n, sizeof *x->writes);
 	x->reads = calloc(n, sizeof *x->reads);
 	x->unlisted = calloc(n, sizeof *x->unlisted);
-	return x->touched && x->writes && x->reads && x->unlisted;
+	return x->touched && x->read && x->writes && x->reads && x->unlisted;
 }
 
 static void drop_product(sim_product *p)
@@ -31,6 +32,7 @@ static void drop_product(sim_product *p)
 void sim_products_close(struct sim_async *x)
 {
 	free(x->touched);
+	free(x->read);
 	free(x->writes);
 	free(x->reads);
 	free(x->unlisted);
@@ -49,6 +51,7 @@ void sim_products_reset(sim_block *b)
 	size_t n = b->image->defined_size;
 
 	memset(x->touched, 0, n * sizeof *x->touched);
+	memset(x->read, 0, n * sizeof *x->read);
 	memset(x->writes, 0, n * sizeof *x->writes);
 	memset(x->reads, 0, n * sizeof *x->reads);
 	memset(x->unlisted, 0, n * sizeof *x->unlisted);
@@ -192,14 +195,16 @@ void sim_unset_register(sim_block *b, const sim_frag *f, int warp, int r, int la
 	sim_fault_at(b, fault, warp, lane, "register %d of '%s'", r, f->f->name);
 }
 
-/* Faults where the register has been touched since the fence. */
-static void need_fence(sim_block *b, const sim_frag *f, int warp, int r)
+/* Faults where the register has been written since the fence or, if the product writes it, read. */
+static void need_fence(sim_block *b, const sim_frag *f, int warp, int r, bool writes)
 {
 	const sim_warp *w = &b->async->warp[warp];
+	size_t i = sim_register_number(f, warp, r);
+	bool read = writes && b->async->read[i] > w->fence;
 
-	if (b->async->touched[sim_register_number(f, warp, r)] > w->fence)
-		sim_fault_at(b, SIM_PRODUCT_FENCE, warp, SIM_ALL,
-			"register %d of '%s' was written %s", r, f->f->name,
+	if (b->async->touched[i] > w->fence || read)
+		sim_fault_at(b, SIM_PRODUCT_FENCE, warp, SIM_ALL, "register %d of '%s' was %s %s",
+			r, f->f->name, b->async->touched[i] > w->fence ? "written" : "read",
 			w->fence ? "after it" : "before it");
 }
 
@@ -235,7 +240,7 @@ static void take_registers(sim_block *b, const sim_product *p, int warp, bool ze
 
 		if (unset && !zero && !x->writes[i] && !x->unlisted[i])
 			sim_unset_register(b, p->acc.f, warp, r, __builtin_ctz(unset));
-		need_fence(b, p->acc.f, warp, r);
+		need_fence(b, p->acc.f, warp, r, true);
 		x->writes[i]++;
 		x->unlisted[i] = false;
 		*sim_defined(b, p->acc.f, warp, r) = 0;
@@ -246,7 +251,7 @@ static void take_registers(sim_block *b, const sim_product *p, int warp, bool ze
 
 		if (unset)
 			sim_unset_register(b, p->a.f, warp, r, __builtin_ctz(unset));
-		need_fence(b, p->a.f, warp, r);
+		need_fence(b, p->a.f, warp, r, false);
 		x->reads[sim_register_number(p->a.f, warp, r)]++;
 	}
 }

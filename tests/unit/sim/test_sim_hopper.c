@@ -504,6 +504,8 @@ static const struct {
 				   "wgmma.commit\nwgmma.wait 0, s, a"},
 	{SIM_PRODUCT_FENCE, LOADED PRODUCT "wgmma.wait 0, s, a\nwgmma s += a * k[0]\nwgmma.commit\n"
 					   "wgmma.wait 0, s, a"},
+	{SIM_PRODUCT_FENCE, LOADED "wgmma.fence s, a\n" USED "\nwgmma s = a * k[0]\nwgmma.commit\n"
+				   "wgmma.wait 0, s, a"},
 	{SIM_PRODUCT_TOUCH, LOADED PRODUCT USED "\nwgmma.wait 0, s, a"},
 	{SIM_PRODUCT_TOUCH, LOADED PRODUCT "map s = 0.0\nwgmma.wait 0, s, a"},
 	{SIM_PRODUCT_TOUCH, LOADED PRODUCT "map a = bf16(0.5)\nwgmma.wait 0, s, a"},
