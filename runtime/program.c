@@ -209,7 +209,8 @@ static rt_status may_make(rt_program *p, int device, cu_stream stream, rt_error 
 
 /* After a failure: whether the image cannot be loaded by this driver (machine code or PTX of a later
  * release), is set aside, and another one may be tried. */
-static bool set_aside(rt_program *p, int device, const rt_image *image, rt_status status)
+static bool set_aside(
+	rt_program *p, int device, const rt_image *image, rt_status status, rt_error *err)
 {
 	rt_image *other = NULL;
 
@@ -218,8 +219,10 @@ static bool set_aside(rt_program *p, int device, const rt_image *image, rt_statu
 	for (int i = 0; i < p->images; i++)
 		if (p->image[i] == image) {
 			atomic_fetch_or(&p->unusable, UINT32_C(1) << i);
-			if (!find_image(p, device, true, &other, NULL) && other)
+			if (!find_image(p, device, true, &other, NULL) && other) {
+				rt_error_clear(err);
 				return true;
+			}
 			atomic_fetch_and(&p->unusable, ~(UINT32_C(1) << i)); /* its error stands */
 		}
 	return false;
@@ -236,7 +239,7 @@ static rt_status prepare_best(rt_program *p, int device, bool maps, rt_image **i
 		if (status || !*image)
 			return status;
 		status = rt_image_prepare(*image, device, err);
-	} while (set_aside(p, device, *image, status));
+	} while (set_aside(p, device, *image, status, err));
 	return status;
 }
 
@@ -302,7 +305,7 @@ rt_status rt_program_launch(
 		if (status || packed.grid[0] == 0)
 			return status;
 		status = rt_image_start(image, &packed, device, stream, err);
-	} while (status && set_aside(p, device, image, status));
+	} while (status && set_aside(p, device, image, status, err));
 	/* the driver only says that there is no code: name the targets */
 	if (status == RT_NO_CODE && p->images == 1)
 		find_image(p, device, true, &image, err);
