@@ -73,6 +73,7 @@ typedef struct {
 	V pred;    /* STORE */
 	num where; /* offset in the tensor, or address in shared memory */
 	V value;
+	V pair;      /* this element and the next as 16-bit numbers, NULL: not paired or wider */
 	bool paired; /* the next element follows in memory */
 	bool done;
 } item;
@@ -199,8 +200,8 @@ static void store_two(ptx_cx *h, const tile_arg *t, const item *a, const item *b
 {
 	V p = element_pointer(h, t, a->where), v;
 
-	if (tile_type_bytes(t->type) == 2) {
-		store(h, ptx_round_pair(h, t->type, a->value, b->value), p, 4);
+	if (a->pair) {
+		store(h, a->pair, p, 4);
 		return;
 	}
 	v = LLVMGetUndef(LLVMVectorType(LLVMTypeOf(a->value), 2));
@@ -209,12 +210,24 @@ static void store_two(ptx_cx *h, const tile_arg *t, const item *a, const item *b
 	store(h, v, p, 8);
 }
 
+/* Both halves of a pair of 16-bit numbers, one after the other. */
+static void store_halves(ptx_cx *h, const tile_arg *t, const item *a, const item *b)
+{
+	V high = ptx_binary(h, LLVMLShr, a->pair, ptx_i32(h, 16));
+
+	store(h, ptx_cast(h, LLVMTrunc, a->pair, h->i16), element_pointer(h, t, a->where), 2);
+	store(h, ptx_cast(h, LLVMTrunc, high, h->i16), element_pointer(h, t, b->where), 2);
+}
+
 /* The items that share a predicate; `pairs`: two at a time where marked. */
 static void store_items(ptx_cx *h, const tile_arg *t, const item *it, int n, bool pairs)
 {
 	for (int i = 0; i < n; i++)
 		if (pairs && it[i].paired) {
 			store_two(h, t, &it[i], &it[i + 1]);
+			i++;
+		} else if (it[i].pair) {
+			store_halves(h, t, &it[i], &it[i + 1]);
 			i++;
 		} else {
 			store_one(h, t, &it[i]);
@@ -255,6 +268,9 @@ static void store_group(ptx_cx *h, const tile_stmt *s, item *it, int n)
 		it[k].value = num_v(h, ptx_value(h, &it[k].at, s->arg[3].value));
 	}
 	find_pairs(it, n, 1);
+	for (int k = 0; k < n; k++)
+		if (it[k].paired && tile_type_bytes(t->type) == 2)
+			it[k].pair = ptx_round_pair(h, t->type, it[k].value, it[k + 1].value);
 	aligned = pairs_aligned(h, t, it, n);
 	if (!aligned) {
 		store_items(h, t, it, n, false);
