@@ -16,11 +16,12 @@
  *
  * The program (all families):
  *   rows of a block = consecutive numbers of (query position, head of the group), heads fastest
- *   for each block of resident keys:
+ *   for each block of resident keys, from the first one that a row sees:
  *     B and V tiles -> shared memory (copies overlap the block before)
- *     for each outer tuple in the union of the rows' windows:  A = a(row, outer), c
+ *     for each outer tuple in the rows' windows:  A = a(row, outer), c   (mma: from shared memory)
  *       for each key tile:  S = A B;  s = f(S + c), -inf outside;  P = 2^(s - m);  W += P V
  *       O += Gv(outer) * W                           (order 1: W is O itself)
+ *   a NaN in O: all again, so that what a row does not see never reaches it
  *   O / l, R, residuals, stores; lse
  * Where O is wider than registers hold, all of that is done once for each part of its columns. */
 #pragma once
