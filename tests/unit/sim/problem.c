@@ -52,7 +52,7 @@ static void set_sizes(problem *p)
 {
 	if (p->c.warps) {
 		p->plan.warps = p->c.warps;
-		p->plan.rows = 16 * p->c.warps;
+		p->plan.rows = (p->c.warp_rows ? p->c.warp_rows : 16) * p->c.warps;
 	}
 	if (p->c.key_tile)
 		p->plan.key_tile = p->c.key_tile;

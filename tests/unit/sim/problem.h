@@ -18,6 +18,7 @@ typedef struct {
 	const char *defines; /* "D=33,W1=5", or NULL */
 	bool unaligned;      /* strides and bases that no 16-byte copy can use */
 	int warps, key_tile, resident, slots;
+	int warp_rows;      /* 0: 16 where `warps` is given */
 	const char *target; /* NULL: sm_80 */
 	/* NULL, or the inputs that hold a NaN and an infinity in their middle: "v1 k2" */
 	const char *wild;

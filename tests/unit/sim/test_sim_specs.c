@@ -18,6 +18,11 @@
 	{                                                                                          \
 		.spec = s, .dims = sizes, .defines = constants, .wild = inputs                     \
 	}
+#define TALL(s, sizes, constants, w, tile)                                                         \
+	{                                                                                          \
+		.spec = s, .dims = sizes, .defines = constants, .warps = w, .warp_rows = 32,       \
+		.key_tile = tile                                                                   \
+	}
 #define PLANNED(s, sizes, constants, odd, w, tile, keys, n)                                        \
 	{                                                                                          \
 		.spec = s, .dims = sizes, .defines = constants, .unaligned = odd, .warps = w,      \
@@ -258,6 +263,21 @@ static void outputs_left_out(void **state)
 	(void)state;
 }
 
+/* Warps of 32 rows, also where the planner takes 16. */
+static void tall_warps(void **state)
+{
+	static const problem_case cases[] = {
+		TALL("mha", "B=1,N=131,H=2", "D=48", 2, 32),
+		TALL("mha", "B=1,N=67,H=2", "D=33", 1, 16),
+		TALL("document", "B=1,N=131,H=2", "D=48", 2, 48),
+		TALL("two_simplicial", "B=1,N=67,H=4,G=2", "D=48,W1=5,W2=37", 2, 32),
+		TALL("pairwise", "B=1,N=35,H=4,G=1", "D=33", 1, 32),
+	};
+
+	(void)state;
+	CHECK(cases);
+}
+
 /* Plans other than the planner's: warps, key tiles, resident keys, slots. */
 static void plans(void **state)
 {
@@ -287,6 +307,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(wild_operands),
 		cmocka_unit_test(outputs_left_out),
 		cmocka_unit_test(plans),
+		cmocka_unit_test(tall_warps),
 	};
 
 	if (argc > 2)
