@@ -36,7 +36,7 @@ typedef struct {
 	X low[SEMA_MAX_KEYS], high[SEMA_MAX_KEYS]; /* any row sees [low, high] */
 	X full_low[SEMA_MAX_KEYS],
 		full_high[SEMA_MAX_KEYS]; /* every row sees [full_low, full_high] */
-	X warp_i0, warp_i1;              /* positions of a warp's rows, with outer axes */
+	X warp_i0, warp_i1;               /* positions of a warp's rows, with outer axes */
 	/* operands */
 	tile_buffer *b, *v;
 	tile_buffer *rows[MODEL_MAX_STREAMS], *stage[MODEL_MAX_STREAMS]; /* see stage.c */
@@ -45,9 +45,9 @@ typedef struct {
 	tile_frag
 		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
 	tile_frag *gv[MODEL_MAX_OUTPUTS];
-	tile_frag *a[MODEL_MAX_SEGMENTS]; /* OPA; a row stream itself where A is one */
+	tile_frag *a[MODEL_MAX_SEGMENTS];    /* OPA; a row stream itself where A is one */
 	tile_frag *rest[MODEL_MAX_SEGMENTS]; /* A minus what `a` holds of it, or NULL */
-	bool rows_scaled;                 /* the score's scale is in the row streams already */
+	bool rows_scaled;                    /* the score's scale is in the row streams already */
 	tile_frag *c, *score, *weight, *sum,
 		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */

@@ -8,6 +8,8 @@
 
 #define TF32_LOST 13 /* bits of an f32's significand that tf32 has not */
 
+enum { STEPS_UNROLLED = 16, STEPS_LOOPED = 4 }; /* of a score product */
+
 static X i32(gpu_cx *g, int64_t v)
 {
 	return tx_i32(g->p, v);
@@ -103,6 +105,13 @@ static key_operand declare_keys(gpu_cx *g)
 	return o;
 }
 
+/* Many steps are a loop of a few where no register tile is indexed by the step: the code stays
+ * small. */
+static int looped_steps(int steps, bool indexes)
+{
+	return !indexes && steps > STEPS_UNROLLED && steps % STEPS_LOOPED == 0 ? STEPS_LOOPED : 0;
+}
+
 static void segment_product(gpu_cx *g, int seg, const key_operand *o, X slot, X key)
 {
 	const gpu_plan *pl = g->plan;
@@ -110,15 +119,19 @@ static void segment_product(gpu_cx *g, int seg, const key_operand *o, X slot, X 
 	int step = depth(pl->operand);
 	int rows = gpu_shared_a(g, seg), extent = (int)g->m->segment[seg].d->extent;
 	tile_frag *a = g->a[seg];
+	int steps = (extent + 15) / 16 * (16 / step), looped = looped_steps(steps, rows < 0);
 	halves split_a = {0};
-	X k, col, ka;
+	X from = i32(g, 0), k, col, ka;
 
 	if (single(pl->operand))
 		split_a = declare_halves(g, a->name, LAYOUT_OPA, false, a->rows, a->cols);
-	k = mul(g,
-		tx_var(g->p,
-			tile_unroll_begin(g->p, at, "dt", 0, (extent + 15) / 16 * (16 / step), 1)),
-		i32(g, step));
+	if (looped)
+		from = mul(g,
+			tx_var(g->p, tile_for_begin(g->p, at, "dt0", from, i32(g, steps / looped),
+					     i32(g, 1))),
+			i32(g, looped));
+	k = tx_var(g->p, tile_unroll_begin(g->p, at, "dt", 0, looped ? looped : steps, 1));
+	k = mul(g, looped ? add(g, from, k) : k, i32(g, step));
 	col = add(g, k, i32(g, pl->d_offset[seg]));
 	ka = k;
 	if (rows >= 0) {
@@ -142,6 +155,8 @@ static void segment_product(gpu_cx *g, int seg, const key_operand *o, X slot, X 
 			tile_whole(o->b));
 	}
 	tile_end(g->p);
+	if (looped)
+		tile_end(g->p);
 }
 
 void gpu_score_product(gpu_cx *g, X slot, X tile)
