@@ -20,6 +20,8 @@ typedef struct {
 	tile_var *base;   /* first key of the block, may be negative */
 	tile_var *parity; /* of the block's load */
 	tile_var *load;   /* the block is used for the last time and another load follows */
+	/* the tile of values that the last product of the position before reads: `load` and base */
+	tile_var *owed, *owed_base;
 } hopper_place;
 
 typedef struct {
@@ -55,7 +57,8 @@ void hopper_load_block(hopper *h, X base); /* all tiles; block-uniform flow */
 void hopper_stage(hopper *h);              /* the chunk's outer vectors, visible to all */
 void hopper_build_a(hopper *h);            /* A and c at g->outer */
 void hopper_load_gv(hopper *h);            /* Gv at g->outer */
-void hopper_add_step(hopper *h);           /* O += Gv W */
+void hopper_clear_gv(hopper *h);
+void hopper_add_step(hopper *h); /* O += Gv W */
 /* --- hopper_pipe.c --- */
 X hopper_first_base(hopper *h); /* of the newest block */
 void hopper_pipeline(hopper *h);

@@ -369,6 +369,33 @@ static tile_type vector_type(const hopper *h, const expr *x)
 		       : TILE_F32;
 }
 
+static tile_frag *gv_of(hopper *h, int i)
+{
+	gpu_cx *g = h->g;
+	const expr *x = g->m->output[i].outer;
+
+	if (!g->gv[i])
+		g->gv[i] = tile_columnv(
+			g->p, x->at, "v_outer", vector_type(h, x), LAYOUT_ACC, g->out->cols);
+	return g->gv[i];
+}
+
+void hopper_clear_gv(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	for (int i = 0; i < g->m->outputs; i++) {
+		tile_frag *f;
+		X zero = tx_f32(g->p, 0);
+
+		if (g->m->output[i].kind != OUTPUT_SUM || !g->m->output[i].outer)
+			continue;
+		f = gv_of(h, i);
+		tile_map(g->p, g->m->output[i].outer->at, tile_whole(f),
+			f->type == TILE_F32 ? zero : tx_cvt(g->p, f->type, zero));
+	}
+}
+
 void hopper_load_gv(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -382,10 +409,7 @@ void hopper_load_gv(hopper *h)
 
 		if (o->kind != OUTPUT_SUM || !o->outer)
 			continue;
-		t = vector_type(h, o->outer);
-		if (!g->gv[i])
-			g->gv[i] = tile_columnv(
-				g->p, o->outer->at, "v_outer", t, LAYOUT_ACC, g->out->cols);
+		t = gv_of(h, i)->type;
 		col = op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from));
 		gpu_env_init(g, &e);
 		for (int k = 0; k < g->m->outers; k++)

@@ -2,10 +2,10 @@
  * in:  loaded blocks (h->at), staged outer vectors
  * out: O, l without a running maximum: weights are 2^s
  *
- * Steps of two score tiles take turns. While the softmax of step h + 1 runs, the tensor cores have
- * P V of step h and S = A B of step h + 2. At the end of an outer position the last P V and the
- * first S of the next position overlap with O += Gv W. Without outer axes O is accumulated in
- * place and the steps of two blocks join without a seam.
+ * Two score tiles take turns. While the softmax of step h + 1 runs, the tensor cores have P V of
+ * step h and S = A B of step h + 2. The last P V of a position runs below the first scores of the
+ * next one, and those below O += Gv W. Nothing is in flight when an iteration ends: ptxas
+ * serialises products whose accumulators are read behind a loop's back edge.
  * A product reads registers and shared memory until the wait that covers it: a wait lists the
  * register tiles that may be touched from there on, a tile of keys is given back behind it. */
 #include "gpu/hopper_internal.h"
@@ -127,6 +127,8 @@ static void start_place(hopper *h)
 	h->at.block = tile_let(g->p, at, "block", i32(g, 0));
 	h->at.base = tile_let(g->p, at, "base", hopper_first_base(h));
 	h->at.load = tile_let(g->p, at, "load", load_follows(h));
+	h->at.owed = tile_let(g->p, at, "owed", tx_bool(g->p, false));
+	h->at.owed_base = tile_let(g->p, at, "owed_base", i32(g, 0));
 	set_outer(h);
 }
 
@@ -289,17 +291,53 @@ static bool zero_first(const hopper *h, int step)
 	return h->at.outer && step == 0;
 }
 
-/* Scores of steps 0 and 1, weights of step 0. */
-static void fill_pipeline(hopper *h)
+/* The first scores of a position; above them, but for the first position, the last P V of the one
+ * before. A is made here and Gv at the end of an iteration: held across the branch, both would push
+ * accumulators out of the registers. */
+static void begin_position(hopper *h, X it)
 {
 	gpu_cx *g = h->g;
-	X yes = tx_bool(g->p, true), parity = var(h, h->at.parity);
+	loc at = g->s->at;
 
-	hopper_build_a(h);
-	await_tile(h, h->key_full, 0, yes, parity);
-	await_tile(h, h->key_full, 1, yes, parity);
-	fence(h, h->s[0], h->s[1], g->a[0], NULL);
+	if (h->at.outer)
+		hopper_build_a(h);
+	tile_if_begin(g->p, at, op2(g, TX_EQ, it, i32(g, 0)));
+	await_tile(h, h->key_full, 0, tx_bool(g->p, true), var(h, h->at.parity));
+	fence(h, h->s[0], g->a[0], NULL, NULL);
 	score_product(h, 0, h->s[0]);
+	tile_else(g->p);
+	await_tile(h, h->key_full, 0, at_first(h), var(h, h->at.parity));
+	fence(h, g->sum, h->p, h->s[0], g->a[0]);
+	value_product(h, h->steps - 1, false);
+	score_product(h, 0, h->s[0]);
+	wait(h, 1, g->sum, h->p);
+	give_back(h, false, h->steps - 1, var(h, h->at.owed), var(h, h->at.owed_base));
+	if (h->at.outer)
+		hopper_add_step(h);
+	tile_end(g->p);
+}
+
+/* The last P V of the position is left to the next iteration, with its Gv and its tile. */
+static void end_position(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+
+	await_tile(h, h->value_full, h->steps - 1, at_first(h), var(h, h->at.parity));
+	if (h->at.outer)
+		hopper_load_gv(h);
+	tile_set(g->p, at, h->at.owed, var(h, h->at.load));
+	tile_set(g->p, at, h->at.owed_base, next_base(h));
+	advance(h);
+}
+
+/* The second scores, the first weights. */
+static void first_step(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	await_tile(h, h->key_full, 1, at_first(h), var(h, h->at.parity));
+	fence(h, h->s[1], g->a[0], NULL, NULL);
 	score_product(h, 1, h->s[1]);
 	wait(h, 1, h->s[0], NULL);
 	keys_done(h, 0);
@@ -327,7 +365,7 @@ static void middle_step(hopper *h, int step)
 	pack(h, step + 1);
 }
 
-/* The last step but one: no scores are left to issue. */
+/* The last step but one: no scores are left to issue, and nothing stays in flight behind it. */
 static void late_step(hopper *h)
 {
 	int step = h->steps - 2;
@@ -336,99 +374,25 @@ static void late_step(hopper *h)
 	await_tile(h, h->value_full, step, at_first(h), var(h, h->at.parity));
 	fence(h, g->sum, h->p, NULL, NULL);
 	value_product(h, step, zero_first(h, step));
-	wait(h, 1, h->s[(step + 1) & 1], NULL);
+	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
 	softmax(h, step + 1);
 	wait(h, 0, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
-}
-
-/* The last P V of an outer position under the first scores of the next one. */
-static void next_position(hopper *h)
-{
-	gpu_cx *g = h->g;
-	int step = h->steps - 1;
-	X load, base, first, parity;
-
-	await_tile(h, h->value_full, step, at_first(h), var(h, h->at.parity));
-	hopper_load_gv(h);
-	load = keep(g, "loads", var(h, h->at.load));
-	base = keep(g, "from", next_base(h));
-	advance(h);
-	hopper_build_a(h);
-	first = at_first(h);
-	parity = var(h, h->at.parity);
-	await_tile(h, h->key_full, 0, first, parity);
-	await_tile(h, h->key_full, 1, first, parity);
-	fence(h, g->sum, h->p, h->s[0], g->a[0]);
-	value_product(h, step, false);
-	score_product(h, 0, h->s[0]);
-	wait(h, 1, g->sum, h->p);
-	give_back(h, false, step, load, base);
-	hopper_add_step(h);
-	fence(h, h->s[1], g->a[0], NULL, NULL);
-	score_product(h, 1, h->s[1]);
-	wait(h, 1, h->s[0], NULL);
-	keys_done(h, 0);
-	softmax(h, 0);
-	pack(h, 0);
-}
-
-/* The last two steps of a block with the first two scores of the next. */
-static void next_block(hopper *h)
-{
-	gpu_cx *g = h->g;
-	int step = h->steps - 2;
-	X yes = tx_bool(g->p, true), next, load, base;
-
-	next = keep(g, "next_parity", op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
-	await_tile(h, h->value_full, step, yes, var(h, h->at.parity));
-	await_tile(h, h->key_full, 0, yes, next);
-	fence(h, g->sum, h->s[0], h->p, g->a[0]);
-	value_product(h, step, false);
-	score_product(h, 0, h->s[0]);
-	wait(h, 2, h->s[1], NULL);
-	keys_done(h, step + 1);
-	softmax(h, step + 1);
-	wait(h, 1, g->sum, h->p);
-	values_done(h, step);
-	pack(h, step + 1);
-
-	step++;
-	await_tile(h, h->value_full, step, yes, var(h, h->at.parity));
-	await_tile(h, h->key_full, 1, yes, next);
-	fence(h, g->sum, h->s[1], h->p, g->a[0]);
-	value_product(h, step, false);
-	score_product(h, 1, h->s[1]);
-	load = keep(g, "loads", var(h, h->at.load));
-	base = keep(g, "from", next_base(h));
-	advance(h);
-	wait(h, 2, h->s[0], NULL);
-	keys_done(h, 0);
-	softmax(h, 0);
-	wait(h, 1, g->sum, h->p);
-	give_back(h, false, step, load, base);
-	pack(h, 0);
 }
 
 static void drain(hopper *h)
 {
 	gpu_cx *g = h->g;
-	int step = h->steps - 1;
 
-	if (!h->at.outer)
-		late_step(h);
-	await_tile(h, h->value_full, step, at_first(h), var(h, h->at.parity));
-	if (h->at.outer)
-		hopper_load_gv(h);
 	fence(h, g->sum, h->p, NULL, NULL);
-	value_product(h, step, zero_first(h, step));
+	value_product(h, h->steps - 1, false);
 	wait(h, 0, g->sum, h->p);
-	values_done(h, step);
+	if (h->more_chunks)
+		give_back(h, false, h->steps - 1, var(h, h->at.owed), var(h, h->at.owed_base));
 	if (h->at.outer)
 		hopper_add_step(h);
-	tile_set(g->p, g->s->at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
 }
 
 void hopper_pipeline(hopper *h)
@@ -441,17 +405,18 @@ void hopper_pipeline(hopper *h)
 	if (g->m->outers)
 		total = keep(g, "total", op2(g, TX_MUL, total, h->chunk_steps));
 	start_place(h);
-	fill_pipeline(h);
-	it = tile_for_begin(g->p, at, "it", i32(g, 1), op2(g, TX_ADD, total, i32(g, 1)), i32(g, 1));
+	tile_map(g->p, at, tile_whole(h->p), tx_cvt(g->p, h->plan->operand, tx_f32(g->p, 0)));
+	if (h->at.outer)
+		hopper_clear_gv(h);
+	else
+		hopper_build_a(h);
+	it = tile_for_begin(g->p, at, "it", i32(g, 0), total, i32(g, 1));
+	begin_position(h, tx_var(g->p, it));
+	first_step(h);
 	for (int step = 0; step + 2 < h->steps; step++)
 		middle_step(h, step);
-	if (h->at.outer)
-		late_step(h);
-	tile_break(g->p, at, op2(g, TX_EQ, tx_var(g->p, it), total));
-	if (h->at.outer)
-		next_position(h);
-	else
-		next_block(h);
+	late_step(h);
+	end_position(h);
 	tile_end(g->p);
 	drain(h);
 }

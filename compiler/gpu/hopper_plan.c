@@ -138,6 +138,7 @@ static bool choose_resident(gpu_plan *p, const arch *a)
 	while (p->chunk > 8 && shared_need(p) > most)
 		p->chunk /= 2;
 	p->slots = 1;
+	p->e_part = p->e_total;
 	p->shared_bytes = shared_need(p);
 	return p->resident >= unit && p->shared_bytes <= most;
 }

@@ -546,8 +546,10 @@ bool gpu_plan_make(
 		return false;
 	}
 	place_columns(p);
-	return choose_operands(p, a, d) && choose_rows(p, d) && choose_key_tile(p, d) &&
-	       choose_resident(p, a, d);
+	if (!choose_operands(p, a, d))
+		return false;
+	return hopper_plan(p, a) || (choose_rows(p, d) && choose_key_tile(p, d) &&
+	       choose_resident(p, a, d));
 }
 
 void gpu_plan_print(const gpu_plan *p, text *out)
