@@ -4,7 +4,7 @@
 #include "runtime/kernel.h"
 #include <string.h>
 
-enum { COPY_BYTES = 16, MAP_ALIGN = 64 };
+enum { COPY_BYTES = 16, MAP_ALIGN = 64, PARAMETERS_MOST = RT_KERNEL_PARAMETERS / 4 };
 
 /* --- the block of parameters --- */
 
@@ -210,15 +210,38 @@ rt_status rt_kernel_pack(const rt_kernel_signature *k, const rt_kernel_args *arg
 	return find_grid(k, args, out->grid, err);
 }
 
+/* The assembler chooses where a tensor map lies among the parameters. */
+static void each_parameter(
+	const rt_kernel_signature *k, const rt_kernel_packed *packed, void *each[PARAMETERS_MOST])
+{
+	unsigned char *at = (unsigned char *)packed->parameters;
+	int n = 0, wide = k->tensors;
+
+	for (int t = 0; t < k->tensors; t++)
+		wide += k->tensor[t].rank ? k->tensor[t].rank - 1 : 0;
+	for (int i = 0; i < wide; i++, at += 8)
+		each[n++] = at;
+	for (int i = 0; i < k->lengths + k->params + 1; i++, at += 4)
+		each[n++] = at;
+	at = (unsigned char *)packed->parameters + packed->maps;
+	for (int i = 0; i < k->maps; i++, at += sizeof(cu_tensor_map))
+		each[n++] = at;
+}
+
 rt_status rt_kernel_start(rt_module *module, const rt_kernel_signature *k,
 	const rt_kernel_packed *packed, int device, cu_stream stream, rt_error *err)
 {
+	void *each[PARAMETERS_MOST];
 	rt_launch_config config = {.device = device,
 		.stream = stream,
 		.grid = {packed->grid[0], packed->grid[1], packed->grid[2]},
 		.block = {(unsigned)k->threads, 1, 1},
 		.shared = (unsigned)k->shared};
 
+	if (k->maps) {
+		each_parameter(k, packed, each);
+		config.each = each;
+	}
 	return rt_launch(module, &config, packed->parameters, packed->size, err);
 }
 

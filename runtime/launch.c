@@ -46,7 +46,7 @@ static cu_result start_clustered(
 	cluster.value.cluster.x = at_least_one(c->cluster[0]);
 	cluster.value.cluster.y = at_least_one(c->cluster[1]);
 	cluster.value.cluster.z = at_least_one(c->cluster[2]);
-	return cu->cuLaunchKernelEx(&config, function, NULL, extra);
+	return cu->cuLaunchKernelEx(&config, function, (void **)c->each, extra);
 }
 
 static rt_status start(rt_module *m, const rt_instance *in, const rt_launch_config *c,
@@ -56,6 +56,7 @@ static rt_status start(rt_module *m, const rt_instance *in, const rt_launch_conf
 	bool clustered = c->cluster[0] > 1 || c->cluster[1] > 1 || c->cluster[2] > 1;
 	void *extra[] = {(void *)(uintptr_t)CU_PARAM_POINTER, (void *)(uintptr_t)parameters,
 		(void *)(uintptr_t)CU_PARAM_SIZE, &size, NULL};
+	void **block = size && !c->each ? extra : NULL;
 	cu_result r;
 
 	if (clustered && !cu->cuLaunchKernelEx)
@@ -64,11 +65,11 @@ static rt_status start(rt_module *m, const rt_instance *in, const rt_launch_conf
 			"newer",
 			m->kernel);
 	if (clustered)
-		r = start_clustered(cu, c, in->function, size ? extra : NULL);
+		r = start_clustered(cu, c, in->function, block);
 	else
 		r = cu->cuLaunchKernel(in->function, c->grid[0], c->grid[1], c->grid[2],
 			at_least_one(c->block[0]), at_least_one(c->block[1]),
-			at_least_one(c->block[2]), c->shared, c->stream, NULL, size ? extra : NULL);
+			at_least_one(c->block[2]), c->shared, c->stream, (void **)c->each, block);
 	if (!r)
 		return RT_OK;
 	return rt_cuda_failed(m->cuda, err, r, clustered ? "cuLaunchKernelEx" : "cuLaunchKernel",

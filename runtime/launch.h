@@ -14,6 +14,9 @@ typedef struct {
 	unsigned block[3];   /* threads; 0 counts as 1 */
 	unsigned cluster[3]; /* blocks; 0 counts as 1 */
 	unsigned shared;     /* dynamic bytes a block, up to the module's */
+	/* NULL: the parameters lie in the block as the kernel has them; else each one's address, in
+	 * order: where the kernel has them is the driver's to know */
+	void *const *each;
 } rt_launch_config;
 
 /* Starts the kernel with the arguments that lie in `parameters`, each at a multiple of its size,
