@@ -13,17 +13,30 @@ static uint32_t align_map(uint32_t at)
 	return (at + MAP_ALIGN - 1) / MAP_ALIGN * MAP_ALIGN;
 }
 
-uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k)
+/* Addresses and strides, of 8 bytes each. */
+static uint32_t wide_parameters(const rt_kernel_signature *k)
 {
-	uint32_t wide = (uint32_t)k->tensors, narrow = (uint32_t)(k->lengths + k->params) + 2;
+	uint32_t n = (uint32_t)k->tensors;
 
 	for (int t = 0; t < k->tensors; t++)
 		if (k->tensor[t].rank)
-			wide += k->tensor[t].rank - 1u;
-	wide = 8 * wide + 4 * narrow;
+			n += k->tensor[t].rank - 1u;
+	return n;
+}
+
+/* Lengths, params, what is aligned and what is wanted, of 4 bytes each. */
+static uint32_t narrow_parameters(const rt_kernel_signature *k)
+{
+	return (uint32_t)(k->lengths + k->params) + 2;
+}
+
+uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k)
+{
+	uint32_t bytes = 8 * wide_parameters(k) + 4 * narrow_parameters(k);
+
 	if (k->maps)
-		wide = align_map(wide) + (uint32_t)k->maps * (uint32_t)sizeof(cu_tensor_map);
-	return wide;
+		bytes = align_map(bytes) + (uint32_t)k->maps * (uint32_t)sizeof(cu_tensor_map);
+	return bytes;
 }
 
 /* Appends a value of `size` bytes; values come in descending size, so that each is aligned. */
@@ -215,13 +228,11 @@ static void each_parameter(
 	const rt_kernel_signature *k, const rt_kernel_packed *packed, void *each[PARAMETERS_MOST])
 {
 	unsigned char *at = (unsigned char *)packed->parameters;
-	int n = 0, wide = k->tensors;
+	int n = 0;
 
-	for (int t = 0; t < k->tensors; t++)
-		wide += k->tensor[t].rank ? k->tensor[t].rank - 1 : 0;
-	for (int i = 0; i < wide; i++, at += 8)
+	for (uint32_t i = 0; i < wide_parameters(k); i++, at += 8)
 		each[n++] = at;
-	for (int i = 0; i < k->lengths + k->params + 1; i++, at += 4)
+	for (uint32_t i = 0; i < narrow_parameters(k); i++, at += 4)
 		each[n++] = at;
 	at = (unsigned char *)packed->parameters + packed->maps;
 	for (int i = 0; i < k->maps; i++, at += sizeof(cu_tensor_map))
