@@ -141,7 +141,8 @@ static void exact_position(hopper *h)
 	tile_var *step;
 
 	hopper_build_a(h);
-	step = tile_for_begin(g->p, at, "step", i32(g, 0), i32(g, h->steps), i32(g, 1));
+	step = tile_for_begin(g->p, at, "step", i32(g, 0),
+		i32(g, h->plan->resident / h->plan->key_tile), i32(g, 1));
 	exact_step(h, tx_var(g->p, step));
 	tile_end(g->p);
 	if (g->sum == g->out)
@@ -159,7 +160,7 @@ static void exact_pass(hopper *h)
 	tile_var *b, *o, *t;
 	X base;
 
-	b = tile_for_begin(g->p, at, "block", i32(g, 0), h->blocks, i32(g, 1));
+	b = tile_for_begin(g->p, at, "block", i32(g, 0), h->all_blocks, i32(g, 1));
 	base = op2(g, TX_SUB, hopper_first_base(h),
 		op2(g, TX_MUL, tx_var(g->p, b), i32(g, h->plan->resident)));
 	h->at.base = tile_let(g->p, at, "base", base);
@@ -215,6 +216,53 @@ static X some_tuples(gpu_cx *g)
 	return some;
 }
 
+/* Loads of the rest that no step needed land before others go over them, or the block ends. */
+static void await_loads(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	X before = op2(g, TX_SUB, i32(g, 1), tx_var(g->p, h->at.parity));
+	tile_var *t;
+
+	t = tile_for_begin(g->p, at, "landed", i32(g, 0), i32(g, h->tiles), i32(g, 1));
+	tile_await(g->p, at, h->key_full, tx_var(g->p, t), before);
+	tile_await(g->p, at, h->value_full, tx_var(g->p, t), before);
+	tile_end(g->p);
+}
+
+/* The next chunk begins with the newest block again. */
+static void fast_pass(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	hopper_pipeline(h);
+	if (hopper_unit(h) < h->plan->resident)
+		await_loads(h);
+	if (!h->more_chunks)
+		return;
+	tile_if_begin(g->p, g->s->at, h->more_chunks);
+	tile_barrier(g->p, g->s->at);
+	hopper_load_block(h, hopper_first_base(h));
+	tile_end(g->p);
+}
+
+/* Whole blocks from the newest key on, then units; a last unit may reach below the oldest key. */
+static void count_blocks(hopper *h)
+{
+	gpu_cx *g = h->g;
+	int block = h->plan->resident, unit = hopper_unit(h);
+	X keys = op2(g, TX_ADD, op2(g, TX_SUB, g->high[0], g->low[0]), i32(g, 1)), rest, units;
+
+	/* a rest that needs all units is a block */
+	h->blocks = keep(
+		g, "blocks", op2(g, TX_DIV, op2(g, TX_ADD, keys, i32(g, unit - 1)), i32(g, block)));
+	rest = op2(g, TX_SUB, keys, op2(g, TX_MUL, h->blocks, i32(g, block)));
+	units = op2(g, TX_DIV, op2(g, TX_ADD, rest, i32(g, unit - 1)), i32(g, unit));
+	h->units = keep(g, "units", op2(g, TX_MAX, units, i32(g, 0)));
+	h->all_blocks = keep(g, "all_blocks",
+		op2(g, TX_DIV, op2(g, TX_ADD, keys, i32(g, block - 1)), i32(g, block)));
+}
+
 static void passes(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -224,16 +272,12 @@ static void passes(hopper *h)
 
 	initialise(g, fast ? 0 : -INFINITY);
 	tile_if_begin(g->p, at, some_tuples(g));
-	h->blocks = keep(g, "blocks",
-		op2(g, TX_DIV,
-			op2(g, TX_ADD, op2(g, TX_SUB, g->high[0], g->low[0]),
-				i32(g, h->plan->resident)),
-			i32(g, h->plan->resident)));
+	count_blocks(h);
 	h->at.parity = tile_let(g->p, at, "parity", i32(g, 0));
 	if (fast) {
 		hopper_load_block(h, hopper_first_base(h));
 		hopper_rows(h);
-		chunks(h, 0, hopper_pipeline);
+		chunks(h, 0, fast_pass);
 	} else {
 		hopper_rows(h);
 	}

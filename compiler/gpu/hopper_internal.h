@@ -19,9 +19,11 @@ typedef struct {
 	tile_var *block;  /* number of the block, newest keys first */
 	tile_var *base;   /* first key of the block, may be negative */
 	tile_var *parity; /* of the block's load */
+	tile_var *seen;   /* every row sees all keys from the base on */
 	tile_var *load;   /* the block is used for the last time and another load follows */
-	/* the tile of values that the last product of the position before reads: `load` and base */
-	tile_var *owed, *owed_base;
+	/* of the tile of values that the last product of the position before reads: `load` and
+	 * base where another may be loaded over it, which one it is where that changes */
+	tile_var *owed, *owed_base, *owed_tile;
 } hopper_place;
 
 typedef struct {
@@ -31,15 +33,17 @@ typedef struct {
 	tile_buffer *key[MODEL_MAX_SEGMENTS], *value[MODEL_MAX_OUTPUTS];
 	tile_arg *key_map[MODEL_MAX_SEGMENTS], *value_map[MODEL_MAX_OUTPUTS];
 	tile_mbar *key_full, *value_full, *key_done, *value_done;
-	int tiles, steps;                       /* of a block: TMA tiles; score tiles */
-	tile_buffer *rows;                      /* row streams on their way to registers */
+	int tiles;         /* of a block */
+	int keys, steps;   /* of one iteration: of a block, or of a unit of the rest */
+	tile_buffer *rows; /* row streams on their way to registers */
 	tile_buffer *staged[MODEL_MAX_STREAMS]; /* outer streams: one row an outer position */
 	/* registers */
 	tile_frag *s[2], *p;
 	/* the loops */
-	X blocks, chunk_steps; /* how many blocks; outer positions of this chunk */
-	X chunk0;              /* first outer position of this chunk */
-	X more_chunks;         /* another chunk follows */
+	X blocks, units, all_blocks; /* whole blocks; units of the rest; loads of both */
+	X loads;                     /* of this pipeline; NULL: its keys are loaded */
+	X chunk0, chunk_steps;       /* first outer position of this chunk; how many */
+	X more_chunks;               /* another chunk follows; NULL without outer axes */
 	hopper_place at;
 } hopper;
 
@@ -60,5 +64,6 @@ void hopper_load_gv(hopper *h);            /* Gv at g->outer */
 void hopper_clear_gv(hopper *h);
 void hopper_add_step(hopper *h); /* O += Gv W */
 /* --- hopper_pipe.c --- */
-X hopper_first_base(hopper *h); /* of the newest block */
+X hopper_first_base(hopper *h);   /* of the newest block */
+int hopper_unit(const hopper *h); /* keys of a unit */
 void hopper_pipeline(hopper *h);

@@ -41,7 +41,8 @@ static tile_buffer *declare_panels(hopper *h, const expr *x, const sema_axis *d,
 	gpu_cx *g = h->g;
 	tile_buffer *b = tile_shared_panels(g->p, x->at,
 		arena_printf(g->p->arena, "%s_tiles", x->load.tensor->name), h->plan->operand,
-		h->tiles, h->plan->load, pad16(d->extent));
+		h->tiles, h->plan->load,
+		(int)(d->extent + TILE_PANEL - 1) / TILE_PANEL * TILE_PANEL);
 
 	b->what = what;
 	return b;
@@ -147,7 +148,6 @@ void hopper_declare(hopper *h)
 	loc at = g->s->at;
 
 	h->tiles = h->plan->resident / h->plan->load;
-	h->steps = h->plan->resident / h->plan->key_tile;
 	declare_operands(h);
 	declare_streams(h);
 	declare_registers(h);
@@ -198,7 +198,7 @@ static void load_tile(
 
 static int64_t tile_bytes(const tile_buffer *b)
 {
-	return (int64_t)b->rows * ((b->cols + TILE_PANEL - 1) / TILE_PANEL) * TILE_PANEL * 2;
+	return (int64_t)b->rows * b->cols * 2;
 }
 
 void hopper_load_keys(hopper *h, X base, X tile)

@@ -47,15 +47,21 @@ static bool last_of_tile(const hopper *h, int step)
 	return step % steps_a_tile(h) == steps_a_tile(h) - 1;
 }
 
-static int tile_of(const hopper *h, int step)
+/* Blocks use all tiles; a unit of the rest some, further down with each unit. */
+static X tile_of(const hopper *h, int step)
 {
-	return h->tiles - 1 - step / steps_a_tile(h);
+	X tile = i32(h->g, h->tiles - 1 - step / steps_a_tile(h));
+
+	if (h->keys == h->plan->resident)
+		return tile;
+	return op2(h->g, TX_SUB, tile,
+		op2(h->g, TX_MUL, var(h, h->at.block), i32(h->g, h->keys / h->plan->load)));
 }
 
-/* First key of a step in its block, and in its tile. */
+/* First key of a step from h->at.base on, and in its tile. */
 static int key_of(const hopper *h, int step)
 {
-	return h->plan->resident - (step + 1) * h->plan->key_tile;
+	return h->keys - (step + 1) * h->plan->key_tile;
 }
 
 static int row_of(const hopper *h, int step)
@@ -79,35 +85,31 @@ static X at_last(const hopper *h)
 		h->g, TX_EQ, op2(h->g, TX_ADD, var(h, h->at.outer), i32(h->g, 1)), h->chunk_steps);
 }
 
-static X another_block(const hopper *h)
-{
-	return op2(h->g, TX_LT, op2(h->g, TX_ADD, var(h, h->at.block), i32(h->g, 1)), h->blocks);
-}
-
-/* Whether this is the block's last use and another load follows. */
+/* Whether this is a block's last use and another one follows. */
 static X load_follows(const hopper *h)
 {
-	X more = another_block(h);
-
-	if (h->more_chunks)
-		more = op2(h->g, TX_OR, more, h->more_chunks);
-	return op2(h->g, TX_AND, at_last(h), more);
+	return op2(h->g, TX_AND, at_last(h),
+		op2(h->g, TX_LT, op2(h->g, TX_ADD, var(h, h->at.block), i32(h->g, 1)), h->loads));
 }
 
-X hopper_first_base(hopper *h)
-{
-	return op2(h->g, TX_SUB, h->g->high[0], i32(h->g, h->plan->resident - 1));
-}
-
-/* Base of the load that follows: the next block, or the newest one for another chunk. */
 static X next_base(hopper *h)
 {
-	gpu_cx *g = h->g;
-	X next = op2(g, TX_SUB, var(h, h->at.base), i32(g, h->plan->resident));
+	return op2(h->g, TX_SUB, var(h, h->at.base), i32(h->g, h->keys));
+}
 
-	if (!h->more_chunks)
-		return next;
-	return tx_3(g->p, TX_SELECT, another_block(h), next, hopper_first_base(h));
+/* Whether every row sees all keys from the base on at this outer position: no step needs a mask. */
+static X all_seen(const hopper *h)
+{
+	gpu_cx *g = h->g;
+	X base = var(h, h->at.base), end = op2(g, TX_ADD, base, i32(g, h->keys - 1));
+	X seen = op2(g, TX_AND, op2(g, TX_LE, g->full_low[0], base),
+		op2(g, TX_LE, end, g->full_high[0]));
+
+	for (int o = 0; o < g->m->outers; o++)
+		seen = op2(g, TX_AND, seen,
+			op2(g, TX_AND, op2(g, TX_LE, g->full_low[1 + o], g->outer[o]),
+				op2(g, TX_LE, g->outer[o], g->full_high[1 + o])));
+	return seen;
 }
 
 static void set_outer(hopper *h)
@@ -118,52 +120,64 @@ static void set_outer(hopper *h)
 		g->outer[g->m->outers - 1] = op2(g, TX_ADD, h->chunk0, var(h, h->at.outer));
 }
 
-static void start_place(hopper *h)
+static void start_place(hopper *h, X base)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
 
 	h->at.outer = g->m->outers ? tile_let(g->p, at, "step", i32(g, 0)) : NULL;
 	h->at.block = tile_let(g->p, at, "block", i32(g, 0));
-	h->at.base = tile_let(g->p, at, "base", hopper_first_base(h));
+	h->at.base = tile_let(g->p, at, "base", base);
+	set_outer(h);
+	h->at.seen = tile_let(g->p, at, "seen", all_seen(h));
+	h->at.load = h->at.owed = h->at.owed_base = h->at.owed_tile = NULL;
+	if (!h->loads) {
+		h->at.owed_tile = tile_let(g->p, at, "owed_tile", i32(g, 0));
+		return;
+	}
 	h->at.load = tile_let(g->p, at, "load", load_follows(h));
 	h->at.owed = tile_let(g->p, at, "owed", tx_bool(g->p, false));
 	h->at.owed_base = tile_let(g->p, at, "owed_base", i32(g, 0));
-	set_outer(h);
 }
 
-/* To the next outer position, or to the first one against the next block. */
+static void next_keys(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+
+	tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), i32(g, 1)));
+	tile_set(g->p, at, h->at.base, next_base(h));
+	if (h->loads)
+		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
+}
+
+/* To the next outer position, or to the first one against the next keys. */
 static void advance(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
-	X last, one;
 
 	if (!h->at.outer) {
-		tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), i32(g, 1)));
-		tile_set(g->p, at, h->at.base,
-			op2(g, TX_SUB, var(h, h->at.base), i32(g, h->plan->resident)));
-		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
+		next_keys(h);
 	} else {
-		last = keep(g, "last", at_last(h));
-		one = i32(g, 1);
+		X last = keep(g, "last", at_last(h));
+
 		tile_set(g->p, at, h->at.outer,
 			tx_3(g->p, TX_SELECT, last, i32(g, 0),
-				op2(g, TX_ADD, var(h, h->at.outer), one)));
+				op2(g, TX_ADD, var(h, h->at.outer), i32(g, 1))));
 		tile_if_begin(g->p, at, last);
-		tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), one));
-		tile_set(g->p, at, h->at.base,
-			op2(g, TX_SUB, var(h, h->at.base), i32(g, h->plan->resident)));
-		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, one, var(h, h->at.parity)));
+		next_keys(h);
 		tile_end(g->p);
 	}
-	tile_set(g->p, at, h->at.load, load_follows(h));
 	set_outer(h);
+	tile_set(g->p, at, h->at.seen, all_seen(h));
+	if (h->loads)
+		tile_set(g->p, at, h->at.load, load_follows(h));
 }
 
 /* --- tiles of keys: wait for one, give one back --- */
 
-static void await_tile(hopper *h, tile_mbar *full, int step, X first, X parity)
+static void await_tile(hopper *h, tile_mbar *full, int step, X first)
 {
 	gpu_cx *g = h->g;
 	bool always = tx_is_const(first, 1);
@@ -172,21 +186,22 @@ static void await_tile(hopper *h, tile_mbar *full, int step, X first, X parity)
 		return;
 	if (!always)
 		tile_if_begin(g->p, g->s->at, first);
-	tile_await(g->p, g->s->at, full, i32(g, tile_of(h, step)), parity);
+	tile_await(g->p, g->s->at, full, tile_of(h, step), var(h, h->at.parity));
 	if (!always)
 		tile_end(g->p);
 }
 
 /* The last warp that is done with the tile has the next block's loaded. */
-static void give_back(hopper *h, bool keys, int step, X load, X base)
+static void give_back(hopper *h, bool keys, int step, tile_var *load, X base)
 {
 	gpu_cx *g = h->g;
-	X tile = i32(g, tile_of(h, step)), n;
+	X tile, n;
 	int warps = h->plan->warps;
 
-	if (!last_of_tile(h, step))
+	if (!h->loads || !last_of_tile(h, step))
 		return;
-	tile_if_begin(g->p, g->s->at, load);
+	tile = tile_of(h, step);
+	tile_if_begin(g->p, g->s->at, var(h, load));
 	n = tx_var(g->p,
 		tile_count(g->p, g->s->at, "before", keys ? h->key_done : h->value_done, tile));
 	tile_if_begin(
@@ -202,12 +217,19 @@ static void give_back(hopper *h, bool keys, int step, X load, X base)
 
 static void keys_done(hopper *h, int step)
 {
-	give_back(h, true, step, var(h, h->at.load), next_base(h));
+	if (h->loads)
+		give_back(h, true, step, h->at.load, next_base(h));
 }
 
 static void values_done(hopper *h, int step)
 {
-	give_back(h, false, step, var(h, h->at.load), next_base(h));
+	if (h->loads)
+		give_back(h, false, step, h->at.load, next_base(h));
+}
+
+X hopper_first_base(hopper *h)
+{
+	return op2(h->g, TX_SUB, h->g->high[0], i32(h->g, h->plan->resident - 1));
 }
 
 /* --- products --- */
@@ -218,13 +240,13 @@ static void score_product(hopper *h, int step, tile_frag *s)
 
 	for (int i = 0; i < g->m->segments; i++)
 		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
-			tile_part(h->key[i], i32(g, tile_of(h, step)), i32(g, row_of(h, step)),
-				i32(g, 0), h->plan->key_tile, g->a[i]->cols),
+			tile_part(h->key[i], tile_of(h, step), i32(g, row_of(h, step)), i32(g, 0),
+				h->plan->key_tile, g->a[i]->cols),
 			false, i == 0);
 	tile_wgmma_commit(g->p, g->s->at);
 }
 
-static void value_product(hopper *h, int step, bool zero)
+static void value_product(hopper *h, int step, X tile, bool zero)
 {
 	gpu_cx *g = h->g;
 
@@ -235,12 +257,17 @@ static void value_product(hopper *h, int step, bool zero)
 			tile_wgmma(g->p, g->m->output[i].inner->at,
 				tile_columns(g->sum, i32(g, h->plan->e_offset[i]), cols),
 				tile_whole(h->p),
-				tile_part(h->value[i], i32(g, tile_of(h, step)),
-					i32(g, row_of(h, step)), i32(g, 0), h->plan->key_tile,
-					cols),
+				tile_part(h->value[i], tile, i32(g, row_of(h, step)), i32(g, 0),
+					h->plan->key_tile, cols),
 				true, zero);
 	}
 	tile_wgmma_commit(g->p, g->s->at);
+}
+
+/* Of the last product of the position before. */
+static X owed_tile(const hopper *h)
+{
+	return h->at.owed_tile ? var(h, h->at.owed_tile) : tile_of(h, h->steps - 1);
 }
 
 static void fence(hopper *h, tile_frag *a, tile_frag *b, tile_frag *c, tile_frag *d)
@@ -269,7 +296,8 @@ static void softmax(hopper *h, int step)
 	loc at = g->s->at;
 
 	g->score = s;
-	gpu_scores(g, op2(g, TX_ADD, var(h, h->at.base), i32(g, key_of(h, step))));
+	gpu_scores_seen(
+		g, var(h, h->at.seen), op2(g, TX_ADD, var(h, h->at.base), i32(g, key_of(h, step))));
 	if (!g->m->normalised)
 		return;
 	tile_map(g->p, at, tile_whole(s), tx_1(g->p, TX_EX2, tx_frag(g->p, s)));
@@ -302,16 +330,17 @@ static void begin_position(hopper *h, X it)
 	if (h->at.outer)
 		hopper_build_a(h);
 	tile_if_begin(g->p, at, op2(g, TX_EQ, it, i32(g, 0)));
-	await_tile(h, h->key_full, 0, tx_bool(g->p, true), var(h, h->at.parity));
+	await_tile(h, h->key_full, 0, tx_bool(g->p, true));
 	fence(h, h->s[0], g->a[0], NULL, NULL);
 	score_product(h, 0, h->s[0]);
 	tile_else(g->p);
-	await_tile(h, h->key_full, 0, at_first(h), var(h, h->at.parity));
+	await_tile(h, h->key_full, 0, at_first(h));
 	fence(h, g->sum, h->p, h->s[0], g->a[0]);
-	value_product(h, h->steps - 1, false);
+	value_product(h, h->steps - 1, owed_tile(h), false);
 	score_product(h, 0, h->s[0]);
 	wait(h, 1, g->sum, h->p);
-	give_back(h, false, h->steps - 1, var(h, h->at.owed), var(h, h->at.owed_base));
+	if (h->loads)
+		give_back(h, false, h->steps - 1, h->at.owed, var(h, h->at.owed_base));
 	if (h->at.outer)
 		hopper_add_step(h);
 	tile_end(g->p);
@@ -323,11 +352,15 @@ static void end_position(hopper *h)
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
 
-	await_tile(h, h->value_full, h->steps - 1, at_first(h), var(h, h->at.parity));
+	await_tile(h, h->value_full, h->steps - 1, at_first(h));
 	if (h->at.outer)
 		hopper_load_gv(h);
-	tile_set(g->p, at, h->at.owed, var(h, h->at.load));
-	tile_set(g->p, at, h->at.owed_base, next_base(h));
+	if (h->loads) {
+		tile_set(g->p, at, h->at.owed, var(h, h->at.load));
+		tile_set(g->p, at, h->at.owed_base, next_base(h));
+	} else {
+		tile_set(g->p, at, h->at.owed_tile, tile_of(h, h->steps - 1));
+	}
 	advance(h);
 }
 
@@ -336,7 +369,7 @@ static void first_step(hopper *h)
 {
 	gpu_cx *g = h->g;
 
-	await_tile(h, h->key_full, 1, at_first(h), var(h, h->at.parity));
+	await_tile(h, h->key_full, 1, at_first(h));
 	fence(h, h->s[1], g->a[0], NULL, NULL);
 	score_product(h, 1, h->s[1]);
 	wait(h, 1, h->s[0], NULL);
@@ -350,12 +383,12 @@ static void middle_step(hopper *h, int step)
 {
 	gpu_cx *g = h->g;
 	tile_frag *now = h->s[step & 1], *next = h->s[(step + 1) & 1];
-	X first = at_first(h), parity = var(h, h->at.parity);
+	X first = at_first(h);
 
-	await_tile(h, h->value_full, step, first, parity);
-	await_tile(h, h->key_full, step + 2, first, parity);
+	await_tile(h, h->value_full, step, first);
+	await_tile(h, h->key_full, step + 2, first);
 	fence(h, g->sum, now, h->p, g->a[0]);
-	value_product(h, step, zero_first(h, step));
+	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	score_product(h, step + 2, now);
 	wait(h, 2, next, NULL);
 	keys_done(h, step + 1);
@@ -371,9 +404,9 @@ static void late_step(hopper *h)
 	int step = h->steps - 2;
 	gpu_cx *g = h->g;
 
-	await_tile(h, h->value_full, step, at_first(h), var(h, h->at.parity));
+	await_tile(h, h->value_full, step, at_first(h));
 	fence(h, g->sum, h->p, NULL, NULL);
-	value_product(h, step, zero_first(h, step));
+	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
 	softmax(h, step + 1);
@@ -387,29 +420,35 @@ static void drain(hopper *h)
 	gpu_cx *g = h->g;
 
 	fence(h, g->sum, h->p, NULL, NULL);
-	value_product(h, h->steps - 1, false);
+	value_product(h, h->steps - 1, owed_tile(h), false);
 	wait(h, 0, g->sum, h->p);
-	if (h->more_chunks)
-		give_back(h, false, h->steps - 1, var(h, h->at.owed), var(h, h->at.owed_base));
+	if (h->loads)
+		give_back(h, false, h->steps - 1, h->at.owed, var(h, h->at.owed_base));
 	if (h->at.outer)
 		hopper_add_step(h);
 }
 
-void hopper_pipeline(hopper *h)
+/* `count` times `keys` keys from the newest, the first of them from `base` on; with `loads`, that
+ * many blocks are loaded one over the other while they are used. */
+static void pipeline(hopper *h, int keys, X count, X base, X loads)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
-	X total = h->blocks;
+	X total = count;
 	tile_var *it;
 
+	h->keys = keys;
+	h->steps = keys / h->plan->key_tile;
+	h->loads = loads;
+	tile_if_begin(g->p, at, op2(g, TX_LT, i32(g, 0), count));
 	if (g->m->outers)
-		total = keep(g, "total", op2(g, TX_MUL, total, h->chunk_steps));
-	start_place(h);
+		total = keep(g, "total", op2(g, TX_MUL, count, h->chunk_steps));
+	start_place(h, base);
 	tile_map(g->p, at, tile_whole(h->p), tx_cvt(g->p, h->plan->operand, tx_f32(g->p, 0)));
-	if (h->at.outer)
+	if (h->at.outer) {
+		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
 		hopper_clear_gv(h);
-	else
-		hopper_build_a(h);
+	}
 	it = tile_for_begin(g->p, at, "it", i32(g, 0), total, i32(g, 1));
 	begin_position(h, tx_var(g->p, it));
 	first_step(h);
@@ -419,4 +458,33 @@ void hopper_pipeline(hopper *h)
 	end_position(h);
 	tile_end(g->p);
 	drain(h);
+	tile_end(g->p);
+}
+
+/* Two steps, whole tiles. */
+int hopper_unit(const hopper *h)
+{
+	int keys = 2 * h->plan->key_tile;
+
+	return keys > h->plan->load ? keys : h->plan->load;
+}
+
+void hopper_pipeline(hopper *h)
+{
+	gpu_cx *g = h->g;
+	int block = h->plan->resident, unit = hopper_unit(h);
+	X base = hopper_first_base(h), rest;
+
+	if (!g->m->outers)
+		hopper_build_a(h);
+	pipeline(h, block, h->blocks, base, h->all_blocks);
+	if (unit == block)
+		return;
+	/* the oldest keys: fewer than a block, in units */
+	rest = op2(g, TX_SUB, op2(g, TX_ADD, base, i32(g, block - unit)),
+		op2(g, TX_MUL, h->blocks, i32(g, block)));
+	pipeline(h, unit, h->units, rest, NULL);
+	tile_set(g->p, g->s->at, h->at.parity,
+		tx_3(g->p, TX_SELECT, op2(g, TX_LT, i32(g, 0), h->units),
+			op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)), var(h, h->at.parity)));
 }

@@ -69,6 +69,8 @@ static void element_env(gpu_cx *g, gpu_env *e, X key, X x)
 		e->coord[g->m->head->id] = frag(g, g->row_h);
 	for (int o = 0; o < g->m->outers; o++)
 		e->coord[g->m->outer[o]->id] = g->outer[o];
+	if (g->plan->family == GPU_WGMMA) /* a block may reach below the first key */
+		key = op2(g, TX_MAX, key, i32(g, 0));
 	e->coord[g->m->inner->id] = op2(g, TX_MIN, key, last);
 	e->dot = x;
 }
@@ -118,16 +120,21 @@ static void score_map(gpu_cx *g, X key0, bool windowed)
 
 void gpu_scores(gpu_cx *g, X key0)
 {
+	gpu_scores_seen(g, gpu_all_seen(g, key0), key0);
+}
+
+void gpu_scores_seen(gpu_cx *g, X seen, X key0)
+{
 	bool plain_tile = g->m->f_linear && g->m->masks == 0 && !g->m->c;
 
 	if (plain_tile) {
-		tile_if_begin(g->p, g->s->at, tx_1(g->p, TX_NOT, gpu_all_seen(g, key0)));
+		tile_if_begin(g->p, g->s->at, tx_1(g->p, TX_NOT, seen));
 		tile_note(g->p, "a tile that some row sees in part");
 		score_map(g, key0, true);
 		tile_end(g->p);
 		return;
 	}
-	tile_if_begin(g->p, g->s->at, gpu_all_seen(g, key0));
+	tile_if_begin(g->p, g->s->at, seen);
 	score_map(g, key0, false);
 	tile_else(g->p);
 	score_map(g, key0, true);
