@@ -548,8 +548,8 @@ bool gpu_plan_make(
 	place_columns(p);
 	if (!choose_operands(p, a, d))
 		return false;
-	return hopper_plan(p, a) || (choose_rows(p, d) && choose_key_tile(p, d) &&
-	       choose_resident(p, a, d));
+	return hopper_plan(p, a) ||
+	       (choose_rows(p, d) && choose_key_tile(p, d) && choose_resident(p, a, d));
 }
 
 void gpu_plan_print(const gpu_plan *p, text *out)
