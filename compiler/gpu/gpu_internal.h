@@ -153,8 +153,8 @@ void gpu_row_sums(gpu_cx *g, gpu_env *e, const expr *x, const sema_axis *d, int 
 void gpu_score_product(gpu_cx *g, X slot, X tile); /* S = A B */
 void gpu_value_product(gpu_cx *g, X slot, X tile); /* W += P V */
 /* --- score.c --- */
-/* The same where the caller knows whether every row sees every key of the tile. */
-void gpu_scores_seen(gpu_cx *g, X seen, X key0);
+/* s = S where every row sees every key: nothing is left to do there. */
+bool gpu_scores_are_products(const gpu_cx *g);
 void gpu_scores(gpu_cx *g, X key0); /* s = f(S + c), hidden where a row does not see the key */
 void gpu_weights(gpu_cx *g);        /* both of these: */
 void gpu_raise(gpu_cx *g);          /* the running maximum rises where it must; rescaling */

@@ -140,7 +140,9 @@ static void exact_position(hopper *h)
 	loc at = g->s->at;
 	tile_var *step;
 
-	hopper_build_a(h);
+	if (g->m->outers)
+		hopper_load_outer(h, tx_var(g->p, h->at.outer));
+	gpu_build_segments(g);
 	step = tile_for_begin(g->p, at, "step", i32(g, 0),
 		i32(g, h->plan->resident / h->plan->key_tile), i32(g, 1));
 	exact_step(h, tx_var(g->p, step));

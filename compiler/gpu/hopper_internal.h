@@ -59,7 +59,7 @@ void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);
 void hopper_load_block(hopper *h, X base); /* all tiles; block-uniform flow */
 void hopper_stage(hopper *h);              /* the chunk's outer vectors, visible to all */
-void hopper_build_a(hopper *h);            /* A and c at g->outer */
+void hopper_load_outer(hopper *h, X step); /* A's vectors of that position of the chunk */
 void hopper_load_gv(hopper *h);            /* Gv at g->outer */
 void hopper_clear_gv(hopper *h);
 void hopper_add_step(hopper *h); /* O += Gv W */

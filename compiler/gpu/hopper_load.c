@@ -341,15 +341,15 @@ void hopper_stage(hopper *h)
 
 /* --- one outer position --- */
 
-static X staged_vector(hopper *h, int s, X col)
+static X staged_vector(hopper *h, int s, X step, X col)
 {
 	gpu_cx *g = h->g;
-	X row = h->staged[s]->rows > 1 ? tx_var(g->p, h->at.outer) : i32(g, 0);
+	X row = h->staged[s]->rows > 1 ? step : i32(g, 0);
 
 	return tx_shared(g->p, h->staged[s], i32(g, 0), row, col);
 }
 
-void hopper_build_a(hopper *h)
+void hopper_load_outer(hopper *h, X step)
 {
 	gpu_cx *g = h->g;
 
@@ -357,8 +357,7 @@ void hopper_build_a(hopper *h)
 		if (g->stream[s] && h->staged[s])
 			tile_map(g->p, h->plan->streams.item[s].e->at, tile_whole(g->stream[s]),
 				tx_cvt(g->p, h->plan->operand,
-					staged_vector(h, s, tx_leaf(g->p, TX_COL))));
-	gpu_build_segments(g);
+					staged_vector(h, s, step, tx_leaf(g->p, TX_COL))));
 }
 
 /* A vector of the operands' own type loses nothing in one register for two. */
@@ -418,7 +417,7 @@ void hopper_load_gv(hopper *h)
 			e.coord[o->e->id] = op2(g, TX_MIN, col, i32(g, o->e->extent - 1));
 		for (int s = 0; s < h->plan->streams.count; s++)
 			if (h->staged[s])
-				e.stream[s] = staged_vector(h, s, col);
+				e.stream[s] = staged_vector(h, s, tx_var(g->p, h->at.outer), col);
 		v = gpu_float(g, &e, o->outer);
 		tile_map(g->p, o->outer->at, tile_columns(g->gv[i], i32(g, from), cols),
 			t == TILE_F32 ? v : tx_cvt(g->p, t, v));

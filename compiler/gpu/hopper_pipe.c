@@ -85,6 +85,14 @@ static X at_last(const hopper *h)
 		h->g, TX_EQ, op2(h->g, TX_ADD, var(h, h->at.outer), i32(h->g, 1)), h->chunk_steps);
 }
 
+static X next_outer(const hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	return tx_3(g->p, TX_SELECT, at_last(h), i32(g, 0),
+		op2(g, TX_ADD, var(h, h->at.outer), i32(g, 1)));
+}
+
 /* Whether this is a block's last use and another one follows. */
 static X load_follows(const hopper *h)
 {
@@ -162,9 +170,7 @@ static void advance(hopper *h)
 	} else {
 		X last = keep(g, "last", at_last(h));
 
-		tile_set(g->p, at, h->at.outer,
-			tx_3(g->p, TX_SELECT, last, i32(g, 0),
-				op2(g, TX_ADD, var(h, h->at.outer), i32(g, 1))));
+		tile_set(g->p, at, h->at.outer, next_outer(h));
 		tile_if_begin(g->p, at, last);
 		next_keys(h);
 		tile_end(g->p);
@@ -296,8 +302,11 @@ static void softmax(hopper *h, int step)
 	loc at = g->s->at;
 
 	g->score = s;
-	gpu_scores_seen(
-		g, var(h, h->at.seen), op2(g, TX_ADD, var(h, h->at.base), i32(g, key_of(h, step))));
+	if (gpu_scores_are_products(g))
+		tile_if_begin(g->p, at, tx_1(g->p, TX_NOT, var(h, h->at.seen)));
+	gpu_scores(g, op2(g, TX_ADD, var(h, h->at.base), i32(g, key_of(h, step))));
+	if (gpu_scores_are_products(g))
+		tile_end(g->p);
 	if (!g->m->normalised)
 		return;
 	tile_map(g->p, at, tile_whole(s), tx_1(g->p, TX_EX2, tx_frag(g->p, s)));
@@ -328,7 +337,7 @@ static void begin_position(hopper *h, X it)
 	loc at = g->s->at;
 
 	if (h->at.outer)
-		hopper_build_a(h);
+		gpu_build_segments(g);
 	tile_if_begin(g->p, at, op2(g, TX_EQ, it, i32(g, 0)));
 	await_tile(h, h->key_full, 0, tx_bool(g->p, true));
 	fence(h, h->s[0], g->a[0], NULL, NULL);
@@ -448,12 +457,16 @@ static void pipeline(hopper *h, int keys, X count, X base, X loads)
 	if (h->at.outer) {
 		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
 		hopper_clear_gv(h);
+		hopper_load_outer(h, var(h, h->at.outer));
 	}
 	it = tile_for_begin(g->p, at, "it", i32(g, 0), total, i32(g, 1));
 	begin_position(h, tx_var(g->p, it));
 	first_step(h);
 	for (int step = 0; step + 2 < h->steps; step++)
 		middle_step(h, step);
+	/* ahead of the softmax, where one score tile is free */
+	if (h->at.outer)
+		hopper_load_outer(h, next_outer(h));
 	late_step(h);
 	end_position(h);
 	tile_end(g->p);
@@ -476,7 +489,7 @@ void hopper_pipeline(hopper *h)
 	X base = hopper_first_base(h), rest;
 
 	if (!g->m->outers)
-		hopper_build_a(h);
+		gpu_build_segments(g);
 	pipeline(h, block, h->blocks, base, h->all_blocks);
 	if (unit == block)
 		return;

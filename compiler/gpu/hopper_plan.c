@@ -52,6 +52,14 @@ static const char *unfit(const gpu_plan *p)
 
 /* --- resources --- */
 
+static bool is_of_a(const row_form *m, const model_stream *st)
+{
+	for (int i = 0; i < m->segments; i++)
+		if (m->segment[i].d == st->d)
+			return true;
+	return false;
+}
+
 static int register_need(const gpu_plan *p, int key_tile)
 {
 	const row_form *m = p->form;
@@ -62,6 +70,10 @@ static int register_need(const gpu_plan *p, int key_tile)
 			n += pad(p->streams.item[i].d->extent, 16) / 4;
 	if (m->outers)
 		n += p->e_total / 2;
+	/* vectors of one outer stream lie where a score tile is free */
+	for (int i = 0, seen = 0; i < p->streams.count; i++)
+		if (p->streams.item[i].outer >= 0 && is_of_a(m, &p->streams.item[i]) && seen++)
+			n += pad(p->streams.item[i].d->extent, 16) / 8;
 	for (int i = 0; i < m->segments; i++)
 		if (model_stream_find(&p->streams, m->segment[i].a) < 0)
 			n += pad(m->segment[i].d->extent, 16) / 4;

@@ -118,16 +118,16 @@ static void score_map(gpu_cx *g, X key0, bool windowed)
 		tile_map(g->p, m->f->at, tile_whole(g->score), s);
 }
 
-void gpu_scores(gpu_cx *g, X key0)
+bool gpu_scores_are_products(const gpu_cx *g)
 {
-	gpu_scores_seen(g, gpu_all_seen(g, key0), key0);
+	return g->m->f_linear && g->m->masks == 0 && !g->m->c;
 }
 
-void gpu_scores_seen(gpu_cx *g, X seen, X key0)
+void gpu_scores(gpu_cx *g, X key0)
 {
-	bool plain_tile = g->m->f_linear && g->m->masks == 0 && !g->m->c;
+	X seen = gpu_all_seen(g, key0);
 
-	if (plain_tile) {
+	if (gpu_scores_are_products(g)) {
 		tile_if_begin(g->p, g->s->at, tx_1(g->p, TX_NOT, seen));
 		tile_note(g->p, "a tile that some row sees in part");
 		score_map(g, key0, true);
