@@ -470,6 +470,21 @@ static void fit_shared(gpu_plan *p, int64_t most)
 			p->form->inner->name, p->key_tile);
 }
 
+/* f32 keys take twice the memory: a smaller tile lets two blocks of order 1 share an SM. */
+static void share_sm(gpu_plan *p, const arch *a)
+{
+	int tile = p->key_tile;
+
+	if (p->form->outers || p->operand != TILE_F32 || gpu_setting(p, "tile"))
+		return;
+	while (tile > 32 && shared_need(p, tile, p->slots) > a->shared_sm / 2 - 1024)
+		tile -= 16;
+	if (tile == p->key_tile || shared_need(p, tile, p->slots) > a->shared_sm / 2 - 1024)
+		return;
+	p->resident = p->key_tile = tile;
+	gpu_because(p, "tile %s = %d: two blocks share an SM", p->form->inner->name, tile);
+}
+
 /* Resident keys. With outer axes a block of keys is used once per outer step, so more keys save
  * building A and adding W; without, one tile at a time in two slots hides the copies. */
 static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
@@ -497,6 +512,7 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 		while (p->resident > p->key_tile && shared_need(p, p->resident, p->slots) > share)
 			p->resident -= p->key_tile;
 	}
+	share_sm(p, a);
 	if (x) {
 		if (!multiple(x, p->key_tile, d))
 			return false;
