@@ -105,8 +105,9 @@ cli_status explain_gpu(unit *u, sema_spec *s, const cli_target *target, const pr
 /* One candidate of `tune`. */
 typedef struct {
 	arena *arena;
-	gpu_choice choice;
-	const char *text; /* of the choice */
+	gpu_choice choice; /* all sizes */
+	bool planned;      /* they are the planner's own */
+	const char *text;  /* of the choice */
 	device_kernel *kernel;
 	rt_module_info figures;
 	const char *failure; /* why it was not timed; NULL: it was */

@@ -30,7 +30,7 @@ static void compile(void *user, int64_t begin, int64_t end, int worker)
 		trial *t = &o->list[i];
 		device_request r = o->request;
 
-		r.choice = &t->choice;
+		r.choice = t->planned ? NULL : &t->choice;
 		t->kernel = device_compile(o->e->gpu->system, &r, t->arena, o->said[i], &times);
 	}
 }
@@ -108,6 +108,7 @@ cli_status trials_open(unit *u, sema_spec *s, engine *e, int most, trial **list,
 		return status;
 	for (int i = 0; i < n; i++) {
 		o.list[i] = new_trial(&choice[i]);
+		o.list[i].planned = i == 0;
 		o.said[i] = diags_create(o.list[i].arena, u->src);
 	}
 	*count = n;

@@ -82,7 +82,7 @@ void gpu_plan_print(const gpu_plan *plan, text *out);
 
 /* All sizes of a plan, as the settings that would give it. */
 gpu_choice gpu_choice_of(const gpu_plan *plan);
-/* "rows = 64, tile k = 64, resident k = 256, stages = 1": what a schedule block would say. */
+/* "rows = 64, warps = 4, tile k = 64, resident k = 256, stages = 1": what a schedule block would say. */
 void gpu_choice_print(const gpu_choice *c, text *out);
 /* The reverse; false: not settings of this form. */
 bool gpu_choice_parse(const row_form *m, const char *from, gpu_choice *c);

@@ -74,7 +74,7 @@ static int stop(void **state)
 static const device_tuned sample = {.gpu = "Fake 1",
 	.spec = "a",
 	.problem = "N=512 H=4 W=4",
-	.text = "rows = 32, tile j = 32, resident j = 64, stages = 2",
+	.text = "rows = 32, warps = 2, tile j = 32, resident j = 64, stages = 2",
 	.ms = 1.25,
 	.planned_ms = 2.5};
 
@@ -120,7 +120,7 @@ static void test_kept_for_a_device_and_a_class_and_as_the_last(void **state)
 	assert_string_equal(t.text, sample.text);
 	assert_string_equal(t.gpu, "Fake 1");
 	assert_true(t.ms == 1.25 && t.planned_ms == 2.5);
-	assert_int_equal(t.choice.count, 4);
+	assert_int_equal(t.choice.count, 5);
 	assert_true(device_tuned_find(x.system, &x.request, NULL, x.arena, &t));
 	assert_string_equal(t.problem, other.problem);
 	assert_int_equal(t.choice.count, 0);

@@ -24,7 +24,7 @@ static void test_text_reads_back(void **state)
 		"rows k = 16", "stages = 1x", "colour = 2", "resident k = 9999999999999999999999",
 		" rows = 16", "rows = 16 , stages = 2"};
 	static const char *const good[] = {"", "rows = 64", "stages = 2, rows = 16",
-		"rows = 128, tile k = 48, resident k = 240, stages = 1"};
+		"rows = 128, warps = 4, tile k = 48, resident k = 240, stages = 1"};
 	arena *a = arena_create();
 	char *bytes;
 	const row_form *m = hand_form(a, "two_simplicial", &bytes);
