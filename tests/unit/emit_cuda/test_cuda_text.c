@@ -418,16 +418,15 @@ static char *emit_case(arena *a, const char *name)
 }
 
 /* ptxas tells of products that it runs one after the other, and of spills, and goes on. */
-static void assemble(const char *name)
+static void assemble(const char *name, const char *kernel)
 {
 	char path[] = "/tmp/trikl-XXXXXX.cu", command[1024], line[1024];
 	int fd = mkstemps(path, 3);
-	arena *a = arena_create();
 	FILE *f = fdopen(fd, "w");
 	bool seen = false;
 
 	assert_non_null(f);
-	fputs(emit_case(a, name), f);
+	fputs(kernel, f);
 	put_panels(f);
 	fclose(f);
 	snprintf(command, sizeof command,
@@ -444,7 +443,6 @@ static void assemble(const char *name)
 	assert_int_equal(pclose(f), 0);
 	assert_true(seen);
 	unlink(path);
-	arena_destroy(a);
 }
 
 static void hopper_phrases(void **state)
@@ -478,12 +476,19 @@ static void hopper_phrases(void **state)
 
 static void hopper_compiles(void **state)
 {
+	static const char *const cases[] = {"matmul", "attend", "shapes"};
+	static const char *const specs[] = {"mha", "sliding_window"};
+	arena *a;
+
 	(void)state;
 	if (system("nvcc --version >/dev/null 2>&1"))
 		skip();
-	assemble("matmul");
-	assemble("attend");
-	assemble("shapes");
+	a = arena_create();
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assemble(cases[i], emit_case(a, cases[i]));
+	for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
+		assemble(specs[i], emit_spec(a, specs[i], "sm_90a"));
+	arena_destroy(a);
 }
 
 static void compiles(void **state)

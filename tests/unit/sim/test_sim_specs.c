@@ -148,6 +148,27 @@ static void unaligned_order_2(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* Products of warpgroups, where the spec allows them. */
+static void warpgroups(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(order_1); i++)
+		bad += !check_case(&(problem_case){.spec = order_1[i],
+					   .dims = "B=2,N=133,M=71,H=6,G=2",
+					   .defines = "D=48",
+					   .target = "sm_90a"},
+			2e-2);
+	for (size_t i = 0; i < COUNT(order_2); i++)
+		bad += !check_case(&(problem_case){.spec = order_2[i],
+					   .dims = "B=1,N=67,M=35,H=4,G=2",
+					   .defines = "D=48",
+					   .target = "sm_90a"},
+			2e-2);
+	assert_int_equal(bad, 0);
+}
+
 /* Other constants, order 3, f16, D = 128. */
 static void other_forms(void **state)
 {
@@ -301,6 +322,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(unaligned_order_1),
 		cmocka_unit_test(aligned_order_2),
 		cmocka_unit_test(unaligned_order_2),
+		cmocka_unit_test(warpgroups),
 		cmocka_unit_test(other_forms),
 		cmocka_unit_test(windows),
 		cmocka_unit_test(short_sequences),
