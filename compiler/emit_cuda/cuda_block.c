@@ -189,7 +189,9 @@ static void emit_for(cuda_cx *cx, const tile_stmt *s)
 				 bound(cx, s->arg[3].value, cuda_text(cx, "%s_step", v)));
 	cuda_line(cx, "#pragma unroll 1");
 	cuda_line(cx, "for (int %s = %s; %s < %s; %s) {", v, from, v, to, step);
+	cx->nested++;
 	body(cx, &s->body);
+	cx->nested--;
 	cuda_line(cx, "}");
 }
 

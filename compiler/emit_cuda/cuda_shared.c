@@ -59,6 +59,10 @@ static void open_items(cuda_cx *cx, int rows, int cols, int width)
 	const char *item = cx->item;
 
 	cx->uses_tid = true;
+	/* unrolled by nvcc, a loop inside the kernel's keeps addresses in registers that accumulators
+	 * need */
+	if (cx->nested > 0)
+		cuda_line(cx, "#pragma unroll 1");
 	cuda_line(cx, "for (int %s = tid; %s < %d * %d; %s += THREADS) {", item, item, rows, cols,
 		item);
 	cx->out->indent++;
