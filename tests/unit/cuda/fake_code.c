@@ -435,7 +435,8 @@ cu_result cuLaunchKernel(cu_function f, unsigned grid_x, unsigned grid_y, unsign
 		.shared = shared,
 		.stream = stream};
 
-	return r || parameters ? r : launch(&l, f, extra);
+	(void)parameters; /* of sizes that only the kernel knows */
+	return r ? r : launch(&l, f, extra);
 }
 
 #if !defined(FAKE_OLD)
@@ -454,7 +455,8 @@ cu_result cuLaunchKernelEx(
 			l.cluster[1] = c->attribute[k].value.cluster.y;
 			l.cluster[2] = c->attribute[k].value.cluster.z;
 		}
-	return r || parameters ? r : launch(&l, f, extra);
+	(void)parameters; /* of sizes that only the kernel knows */
+	return r ? r : launch(&l, f, extra);
 }
 #endif
 

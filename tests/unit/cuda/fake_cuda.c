@@ -256,7 +256,7 @@ cu_result cuDeviceGetAttribute(int *value, unsigned attribute, cu_device device)
 		*value = state.minor[device - 10];
 		return r;
 	case CU_DEV_SHARED_BLOCK:
-		*value = 99 << 10;
+		*value = (state.major[device - 10] == 9 ? 227 : 99) << 10;
 		return r;
 	case CU_DEV_CLOCK:
 		return 1; /* as a driver that no longer tells */

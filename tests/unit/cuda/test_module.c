@@ -144,8 +144,8 @@ static void test_shared_memory(void **state)
 {
 	fake f = fake_load("fake_cuda");
 	rt_cuda *cuda = fake_open(&f);
-	rt_module *small = make(cuda, ptx, "k", 47 << 10), *large = make(cuda, ptx, "k", 98 << 10),
-		  *huge = make(cuda, ptx, "k", 99 << 10),
+	rt_module *small = make(cuda, ptx, "k", 47 << 10), *large = make(cuda, ptx, "k", 226 << 10),
+		  *huge = make(cuda, ptx, "k", 227 << 10),
 		  *absurd = make(cuda, ptx, "k", UINT32_MAX);
 	rt_error err = {0};
 
@@ -155,8 +155,8 @@ static void test_shared_memory(void **state)
 	assert_int_equal(rt_module_prepare(large, 0, NULL), RT_OK);
 	assert_int_equal(f.state->calls[FAKE_cuFuncSetAttribute], 1);
 	expect_error(rt_module_prepare(huge, 0, &err), &err, RT_RESOURCES,
-		"needs 102400 bytes of shared memory a block; GPU 0 has 101376");
-	expect_error(rt_module_prepare(absurd, 0, &err), &err, RT_RESOURCES, "GPU 0 has 101376");
+		"needs 233472 bytes of shared memory a block; GPU 0 has 232448");
+	expect_error(rt_module_prepare(absurd, 0, &err), &err, RT_RESOURCES, "GPU 0 has 232448");
 	rt_module_destroy(small);
 	rt_module_destroy(large);
 	rt_module_destroy(huge);
