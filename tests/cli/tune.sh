@@ -4,7 +4,7 @@ specs=$PWD/specs
 TRIKL_LIBCUDA=$BUILD/tests/unit/cuda/libfake_cuda.so
 [ -e "$TRIKL_LIBCUDA" ] || exit 77
 export TRIKL_LIBCUDA TRIKL_CACHE_DIR="$TMP/cache" TRIKL_PTXAS=none
-cp "$specs/mha.tkl" .
+sed "s/D = 128/D = 124/" "$specs/mha.tkl" >mha.tkl # no multiple of 8: the family whose sizes are tried
 lacks() {
 	if grep -F -e "$2" "$1"; then return 1; fi
 }
@@ -83,8 +83,7 @@ import json
 r = json.load(open("out"))
 won = r["candidates"][r["winner"]]
 assert r["problem"] == "B=1 N=512 H=4" and won["sizes"]["rows"] == 192, r
-assert abs(won["median_ms"] - 2) < 1e-3 and won["launches"] == 5 and won["spread"] == 0, won
-assert any("failure" in c for c in r["candidates"]), r' # the stand-in has little shared memory
+assert abs(won["median_ms"] - 2) < 1e-3 and won["launches"] == 5 and won["spread"] == 0, won'
 expect 0 "" "$TRIKL" run mha.tkl --dims N=500 --device cuda:0
 holds out "tuned: rows = 192"
 expect 0 "" "$TRIKL" cache clear
