@@ -1,7 +1,6 @@
 /* verb_regenerate: the generated code of the spec library, committed so that a change of the
  * compiler shows as a change of code: DIR/SPEC/SPEC_TARGET.cu, .tile, .ptx for every spec with a GPU
- * kernel. A target with an instruction family of its own is left out where the kernel does not use
- * it. With --check nothing is written, and what differs is named. */
+ * kernel. A target whose kernel is that of a target before it is left out. With --check nothing is written, and what differs is named. */
 #include "cli/gpu.h"
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +23,7 @@ typedef struct {
 	int targets;
 	strings spec;    /* files */
 	strings written; /* paths that the specs give */
+	strings kernel;  /* tile programs of the spec at hand */
 	int files, changed;
 } library;
 
@@ -117,11 +117,33 @@ static bool is_planned(library *l, unit *u, device_build *b)
 	return fine;
 }
 
-/* Nobody asked for the target, and the kernel is that of the portable one. */
-static bool is_repeated(const library *l, const device_build *b)
+/* The tile program without its target's name. */
+static const char *anonymous_tile(library *l, device_build *b)
 {
-	return l->o->target.count == 0 && arch_has(b->arch, ARCH_WGMMA) &&
-	       b->plan.family != GPU_WGMMA;
+	const char *name = b->arch->name;
+	text t = {0}, out = {0};
+	const char *s, *end;
+
+	device_emit(b, DEVICE_TILE, &t);
+	for (s = t.data; (end = strstr(s, name)); s = end + strlen(name))
+		text_putn(&out, s, (size_t)(end - s));
+	text_put(&out, s);
+	s = arena_strdup(l->o->arena, out.data);
+	text_free(&out);
+	text_free(&t);
+	return s;
+}
+
+/* Nobody asked for the target, and the kernel is that of a target before it. */
+static bool is_repeated(library *l, device_build *b)
+{
+	const char *tile = anonymous_tile(l, b);
+
+	for (int i = 0; i < l->kernel.count && l->o->target.count == 0; i++)
+		if (strcmp(l->kernel.item[i], tile) == 0)
+			return true;
+	ARENA_PUSH(l->o->arena, &l->kernel, tile);
+	return false;
 }
 
 static cli_status regenerate_target(library *l, unit *u, sema_spec *s, const arch *a)
@@ -151,13 +173,15 @@ static cli_status regenerate_spec(library *l, const char *path)
 	if (status != CLI_OK)
 		return status;
 	status = unit_flush(&u);
-	for (int i = 0; i < u.file->specs.count && status == CLI_OK; i++)
+	for (int i = 0; i < u.file->specs.count && status == CLI_OK; i++) {
+		l->kernel.count = 0;
 		for (int t = 0; t < l->targets && status == CLI_OK; t++) {
 			sema_spec *s = unit_check(&u, u.file->specs.item[i]);
 			status = unit_flush(&u);
 			if (status == CLI_OK)
 				status = regenerate_target(l, &u, s, l->target[t].arch);
 		}
+	}
 	unit_close(&u);
 	return status;
 }
