@@ -98,7 +98,7 @@ typedef struct {
 	/* names in C++ */
 	const char **arg, **buffer, **bar, **frag, **var;
 	const char *r, *n, *i, *e, *k, *item; /* free names of counters */
-	int nested; /* loops of the program around the statement */
+	int nested;                           /* loops of the program around the statement */
 	bool uses_tid, uses_lane, uses_warp, uses_warpgroup;
 	bool async;     /* the program is one for Hopper */
 	bool from_spec; /* the source is the spec, and not a tile program's text */
