@@ -17,8 +17,7 @@ static bool has_window(const sema_axis *key)
 	return key->window.first || key->window.last;
 }
 
-/* Whether rows of one block can see different keys. */
-static bool hides(const row_form *m)
+bool gpu_hides(const row_form *m)
 {
 	bool some = m->masks > 0 || has_window(m->inner);
 
@@ -31,7 +30,7 @@ void gpu_passes_begin(gpu_cx *g)
 {
 	g->pass = NULL;
 	g->summed = NULL;
-	if (!g->out || !(hides(g->m) || g->plan->value_operand == TILE_F32))
+	if (!g->out || !(gpu_hides(g->m) || g->plan->value_operand == TILE_F32))
 		return;
 	g->pass = tx_var(g->p, tile_for_begin(g->p, g->s->at, "pass", tx_i32(g->p, 0),
 				       tx_i32(g->p, 2), tx_i32(g->p, 1)));
@@ -95,43 +94,54 @@ static void one_key(gpu_cx *g, X key0, X column, tile_frag *p, tile_frag *seen)
 			zero));
 }
 
-static void add_key(gpu_cx *g, X slot, X row, tile_frag *p, tile_frag *seen)
+static void add_key(gpu_cx *g, const gpu_values *of, X column, tile_frag *p, tile_frag *seen)
 {
 	X sees = op2(g, TX_NE, tx_frag(g->p, seen), tx_f32(g->p, 0)), out = tx_frag(g->p, g->out);
 
 	for (int i = 0; i < g->m->outputs; i++) {
-		const model_output *o = &g->m->output[i];
-		X v = tx_shared(g->p, g->v, slot, row, tx_leaf(g->p, TX_COL));
-		X weight = tx_frag(g->p, p), gv;
+		X weight = tx_frag(g->p, p), v;
 		gpu_part part;
 
 		if (!gpu_output_part(g, i, &part))
 			continue;
-		gv = gpu_outer_value(g, i);
-		if (gv)
-			v = op2(g, TX_MUL, v, gv);
-		tile_map(g->p, o->tensor->at,
+		v = of->value(g, of, i, column);
+		tile_map(g->p, g->m->output[i].tensor->at,
 			tile_columns(g->out, tx_i32(g->p, part.col), part.cols),
 			tx_3(g->p, TX_SELECT, sees, tx_3(g->p, TX_FMA, weight, v, out), out));
 	}
 }
 
-static void careful_tile(gpu_cx *g, X slot, X key0, X tile)
+void gpu_careful_sums(gpu_cx *g, X key0, const gpu_values *of)
 {
 	loc at = g->s->at;
 	tile_frag *p = tile_register(g->p, at, "p", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	tile_frag *seen = tile_register(g->p, at, "seen", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
 	X column;
 
-	gpu_weigh(g);
 	gpu_row_windows(g);
 	column = tx_var(g->p, tile_for_begin(g->p, at, "key", tx_i32(g->p, 0),
 				      tx_i32(g->p, g->plan->key_tile), tx_i32(g->p, 1)));
 	one_key(g, key0, column, p, seen);
-	add_key(g, slot,
-		op2(g, TX_ADD, op2(g, TX_MUL, tile, tx_i32(g->p, g->plan->key_tile)), column), p,
-		seen);
+	add_key(g, of, column, p, seen);
 	tile_end(g->p);
+}
+
+/* The value times the outer one, from the slot's buffer. */
+static X value_at(gpu_cx *g, const gpu_values *of, int output, X column)
+{
+	X row = op2(g, TX_ADD, of->row, column), gv = gpu_outer_value(g, output);
+	X v = tx_shared(g->p, g->v, of->slot, row, tx_leaf(g->p, TX_COL));
+
+	return gv ? op2(g, TX_MUL, v, gv) : v;
+}
+
+static void careful_tile(gpu_cx *g, X slot, X key0, X tile)
+{
+	gpu_weigh(g);
+	gpu_careful_sums(g, key0,
+		&(gpu_values){.value = value_at,
+			.slot = slot,
+			.row = op2(g, TX_MUL, tile, tx_i32(g->p, g->plan->key_tile))});
 }
 
 void gpu_tile_sums(gpu_cx *g, X slot, X key0, X tile)

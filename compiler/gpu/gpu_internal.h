@@ -63,6 +63,13 @@ typedef struct {
 	int col, cols;       /* of the tiles, padded to 16 */
 } gpu_part;
 
+/* Where a tile's values lie. `value`: that of its key `column` at a column of O, times Gv. */
+typedef struct gpu_values {
+	X (*value)(gpu_cx *g, const struct gpu_values *of, int output, X column);
+	X slot, row; /* the tile's buffer and first row */
+	void *user;
+} gpu_values;
+
 /* --- plan.c --- */
 /* The spec's setting for the plan's target, or NULL; a line of the plan's reasons. */
 const sema_setting *gpu_setting(const gpu_plan *p, const char *key);
@@ -163,6 +170,10 @@ void gpu_weigh(gpu_cx *g);          /* S -> P and its sum */
 X gpu_all_seen(gpu_cx *g, X key0);
 X gpu_visible(gpu_cx *g, X key);
 /* --- exact.c --- */
+/* Whether rows of one block can see different keys. */
+bool gpu_hides(const row_form *m);
+/* O += P V of the score tile's weights, key by key, each to the rows that see it. */
+void gpu_careful_sums(gpu_cx *g, X key0, const gpu_values *of);
 void gpu_passes_begin(gpu_cx *g); /* around everything that sums */
 void gpu_passes_end(gpu_cx *g);
 void gpu_step_begin(gpu_cx *g); /* around an outer step */

@@ -3,8 +3,10 @@
  *
  * First a fast pass whose weights are 2^s without a running maximum: P is bf16, l and O are f32,
  * so nothing is lost while the sums stay far from the ends of f32. One check at the end tells; when
- * it fails for any row, the block does everything again with the exact online softmax. Both passes
- * leave O, l and m to the epilogue. f16 weights have no such range: they take the exact pass only. */
+ * it fails for any row, the block does everything again with the exact online softmax. A NaN may
+ * then still be that of a value which its row does not see: see exact.c; a last pass adds such keys
+ * one by one. All passes leave O, l and m to the epilogue. f16 weights have no such range: they take
+ * the exact passes only. */
 #include "gpu/hopper_internal.h"
 #include <math.h>
 
@@ -94,30 +96,34 @@ static void chunks(hopper *h, int o, pass *run)
 
 /* --- the exact pass --- */
 
-static void exact_step(hopper *h, X step)
+typedef struct {
+	X key0, tile, row; /* first key; where it lies */
+} key_tile;
+
+/* Gv comes from where it is staged: in registers it would cost the fast pass some of its own. */
+static X value_at(gpu_cx *g, const gpu_values *of, int i, X column)
+{
+	hopper *h = of->user;
+	X row = op2(g, TX_ADD, of->row, column);
+	X col = op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, h->plan->e_offset[i]));
+	X v = tx_cvt(g->p, TILE_F32, tx_shared(g->p, h->value[i], of->slot, row, col));
+
+	return g->m->output[i].outer ? op2(g, TX_MUL, v, hopper_outer_value(h, i)) : v;
+}
+
+static void careful_product(hopper *h, const key_tile *t)
+{
+	tile_note(h->g->p, "a hidden value may be NaN or infinite: key by key");
+	gpu_careful_sums(h->g, t->key0,
+		&(gpu_values){.value = value_at, .slot = t->tile, .row = t->row, .user = h});
+}
+
+static void exact_product(hopper *h, const key_tile *t)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
-	int n = h->plan->key_tile;
-	X key = op2(g, TX_SUB, i32(g, h->plan->resident - n), op2(g, TX_MUL, step, i32(g, n)));
-	X tile = keep(g, "tile", op2(g, TX_DIV, key, i32(g, h->plan->load)));
-	X row = keep(g, "row0_tile", op2(g, TX_MOD, key, i32(g, h->plan->load)));
-	X key0 = keep(g, "key0", op2(g, TX_ADD, tx_var(g->p, h->at.base), key));
-	tile_frag *s = h->s[0], *before[3] = {s, g->a[0], NULL}, *after[2] = {g->sum, h->p};
+	tile_frag *s = h->s[0], *after[2] = {g->sum, h->p};
 
-	tile_if_begin(g->p, at,
-		op2(g, TX_AND, op2(g, TX_LE, key0, g->high[0]),
-			op2(g, TX_LE, g->low[0], op2(g, TX_ADD, key0, i32(g, n - 1)))));
-	tile_wgmma_fence(g->p, at, before, 2);
-	for (int i = 0; i < g->m->segments; i++)
-		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
-			tile_part(h->key[i], tile, row, i32(g, 0), n, g->a[i]->cols), false,
-			i == 0);
-	tile_wgmma_commit(g->p, at);
-	tile_wgmma_wait(g->p, at, 0, before, 2);
-	g->score = s;
-	gpu_scores(g, key0);
-	gpu_weights(g);
 	tile_map(g->p, at, tile_whole(h->p), tx_cvt(g->p, h->plan->operand, tx_frag(g->p, s)));
 	tile_wgmma_fence(g->p, at, after, 2);
 	for (int i = 0; i < g->m->outputs; i++) {
@@ -127,11 +133,75 @@ static void exact_step(hopper *h, X step)
 			tile_wgmma(g->p, g->m->output[i].inner->at,
 				tile_columns(g->sum, i32(g, h->plan->e_offset[i]), cols),
 				tile_whole(h->p),
-				tile_part(h->value[i], tile, row, i32(g, 0), n, cols), true, false);
+				tile_part(h->value[i], t->tile, t->row, i32(g, 0),
+					h->plan->key_tile, cols),
+				true, false);
 	}
 	tile_wgmma_commit(g->p, at);
 	tile_wgmma_wait(g->p, at, 0, after, 2);
+	if (g->summed)
+		tile_set(g->p, at, g->summed, tx_bool(g->p, true));
+}
+
+/* W += P V; in the last pass O += P V of keys that some row does not see. */
+static void exact_sums(hopper *h, const key_tile *t)
+{
+	gpu_cx *g = h->g;
+	X careful = g->pass ? op2(g, TX_EQ, g->pass, i32(g, 1)) : NULL;
+
+	if (!careful) {
+		exact_product(h, t);
+		return;
+	}
+	if (g->m->masks == 0)
+		careful = op2(g, TX_AND, careful, tx_1(g->p, TX_NOT, gpu_all_seen(g, t->key0)));
+	tile_if_begin(g->p, g->s->at, careful);
+	careful_product(h, t);
+	tile_else(g->p);
+	exact_product(h, t);
 	tile_end(g->p);
+}
+
+static void exact_step(hopper *h, X step)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	int n = h->plan->key_tile;
+	X key = op2(g, TX_SUB, i32(g, h->plan->resident - n), op2(g, TX_MUL, step, i32(g, n)));
+	key_tile t = {.tile = keep(g, "tile", op2(g, TX_DIV, key, i32(g, h->plan->load))),
+		.row = keep(g, "row0_tile", op2(g, TX_MOD, key, i32(g, h->plan->load))),
+		.key0 = keep(g, "key0", op2(g, TX_ADD, tx_var(g->p, h->at.base), key))};
+	tile_frag *s = h->s[0], *before[3] = {s, g->a[0], NULL};
+
+	tile_if_begin(g->p, at,
+		op2(g, TX_AND, op2(g, TX_LE, t.key0, g->high[0]),
+			op2(g, TX_LE, g->low[0], op2(g, TX_ADD, t.key0, i32(g, n - 1)))));
+	tile_wgmma_fence(g->p, at, before, 2);
+	for (int i = 0; i < g->m->segments; i++)
+		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
+			tile_part(h->key[i], t.tile, t.row, i32(g, 0), n, g->a[i]->cols), false,
+			i == 0);
+	tile_wgmma_commit(g->p, at);
+	tile_wgmma_wait(g->p, at, 0, before, 2);
+	g->score = s;
+	gpu_scores(g, t.key0);
+	gpu_weights(g);
+	exact_sums(h, &t);
+	tile_end(g->p);
+}
+
+/* O += Gv W, but for a position whose keys were added one by one: its Gv may be NaN. */
+static void exact_add_step(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	if (g->summed)
+		tile_if_begin(g->p, g->s->at, tx_var(g->p, g->summed));
+	hopper_load_gv(h);
+	hopper_add_step(h);
+	tile_map(g->p, g->s->at, tile_whole(g->sum), tx_f32(g->p, 0));
+	if (g->summed)
+		tile_end(g->p);
 }
 
 static void exact_position(hopper *h)
@@ -143,15 +213,13 @@ static void exact_position(hopper *h)
 	if (g->m->outers)
 		hopper_load_outer(h, tx_var(g->p, h->at.outer));
 	gpu_build_segments(g);
+	gpu_step_begin(g);
 	step = tile_for_begin(g->p, at, "step", i32(g, 0),
 		i32(g, h->plan->resident / h->plan->key_tile), i32(g, 1));
 	exact_step(h, tx_var(g->p, step));
 	tile_end(g->p);
-	if (g->sum == g->out)
-		return;
-	hopper_load_gv(h);
-	hopper_add_step(h);
-	tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
+	if (g->sum != g->out)
+		exact_add_step(h);
 }
 
 static void exact_pass(hopper *h)
@@ -198,10 +266,11 @@ static X fast_pass_failed(hopper *h)
 
 	tile_map(g->p, at, tile_whole(l), tx_frag(g->p, g->l_sum));
 	tile_quad(g->p, at, l, WORD_SUM);
-	inside = op2(g, TX_AND, op2(g, TX_LT, tx_f32(g->p, SUM_LEAST), x),
-		op2(g, TX_LT, x, tx_f32(g->p, SUM_MOST)));
-	inside = op2(
-		g, TX_AND, inside, op2(g, TX_LT, tx_1(g->p, TX_ABS, o), tx_f32(g->p, INFINITY)));
+	inside = op2(g, TX_LT, tx_1(g->p, TX_ABS, o), tx_f32(g->p, INFINITY));
+	if (g->m->normalised)
+		inside = op2(g, TX_AND, inside,
+			op2(g, TX_AND, op2(g, TX_LT, tx_f32(g->p, SUM_LEAST), x),
+				op2(g, TX_LT, x, tx_f32(g->p, SUM_MOST))));
 	return tx_var(g->p,
 		tile_any_block(g->p, at, "again", tile_whole(g->out), tx_1(g->p, TX_NOT, inside)));
 }
@@ -265,12 +334,38 @@ static void count_blocks(hopper *h)
 		op2(g, TX_DIV, op2(g, TX_ADD, keys, i32(g, block - 1)), i32(g, block)));
 }
 
+/* The exact pass, and once more where a NaN is left that rows may not see. Without a softmax there is
+ * nothing but that for it to do. */
+static void exact_passes(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	X sum = tx_frag(g->p, g->out);
+	tile_var *wild;
+
+	initialise(g, -INFINITY);
+	if (!gpu_hides(g->m)) {
+		chunks(h, 0, exact_pass);
+		return;
+	}
+	g->pass = tx_var(g->p, tile_for_begin(g->p, at, "pass", i32(g, g->m->normalised ? 0 : 1),
+				       i32(g, 2), i32(g, 1)));
+	tile_note(g->p, "a second pass only where a sum became NaN");
+	chunks(h, 0, exact_pass);
+	wild = tile_any_block(g->p, at, "wild", tile_whole(g->out), op2(g, TX_NE, sum, sum));
+	tile_break(g->p, at,
+		op2(g, TX_OR, tx_1(g->p, TX_NOT, tx_var(g->p, wild)),
+			op2(g, TX_EQ, g->pass, i32(g, 1))));
+	initialise(g, -INFINITY);
+	tile_end(g->p);
+}
+
 static void passes(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
 	bool fast = !g->m->normalised || h->plan->operand == TILE_BF16;
-	bool exact = g->m->normalised;
+	bool exact = g->m->normalised || gpu_hides(g->m);
 
 	initialise(g, fast ? 0 : -INFINITY);
 	tile_if_begin(g->p, at, some_tuples(g));
@@ -285,14 +380,12 @@ static void passes(hopper *h)
 	}
 	if (fast && exact) {
 		tile_if_begin(g->p, at, fast_pass_failed(h));
-		tile_note(g->p, "weights left the range of 2^s: again with the running maximum");
-		initialise(g, -INFINITY);
+		tile_note(g->p, "sums left the range of the fast pass: again, exactly");
 	}
 	if (exact)
-		chunks(h, 0, exact_pass);
-	if (fast && exact)
-		tile_end(g->p);
+		exact_passes(h);
 	if (fast && exact) {
+		tile_end(g->p);
 		tile_else(g->p);
 		initialise(g, -INFINITY);
 	}

@@ -57,10 +57,11 @@ void hopper_rows(hopper *h);     /* row streams in registers, scaled */
 /* Loads one tile; in flow of one warp. */
 void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);
-void hopper_load_block(hopper *h, X base); /* all tiles; block-uniform flow */
-void hopper_stage(hopper *h);              /* the chunk's outer vectors, visible to all */
-void hopper_load_outer(hopper *h, X step); /* A's vectors of that position of the chunk */
-void hopper_load_gv(hopper *h);            /* Gv at g->outer */
+void hopper_load_block(hopper *h, X base);   /* all tiles; block-uniform flow */
+void hopper_stage(hopper *h);                /* the chunk's outer vectors, visible to all */
+void hopper_load_outer(hopper *h, X step);   /* A's vectors of that position of the chunk */
+X hopper_outer_value(hopper *h, int output); /* Gv at g->outer and a column of O */
+void hopper_load_gv(hopper *h);              /* Gv at g->outer */
 void hopper_clear_gv(hopper *h);
 void hopper_add_step(hopper *h); /* O += Gv W */
 /* --- hopper_pipe.c --- */

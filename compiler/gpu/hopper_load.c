@@ -395,6 +395,24 @@ void hopper_clear_gv(hopper *h)
 	}
 }
 
+X hopper_outer_value(hopper *h, int i)
+{
+	gpu_cx *g = h->g;
+	const model_output *o = &g->m->output[i];
+	X col = op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, h->plan->e_offset[i]));
+	gpu_env e;
+
+	gpu_env_init(g, &e);
+	for (int k = 0; k < g->m->outers; k++)
+		e.coord[g->m->outer[k]->id] = g->outer[k];
+	if (o->e)
+		e.coord[o->e->id] = op2(g, TX_MIN, col, i32(g, o->e->extent - 1));
+	for (int s = 0; s < h->plan->streams.count; s++)
+		if (h->staged[s])
+			e.stream[s] = staged_vector(h, s, tx_var(g->p, h->at.outer), col);
+	return gpu_float(g, &e, o->outer);
+}
+
 void hopper_load_gv(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -403,22 +421,12 @@ void hopper_load_gv(hopper *h)
 		const model_output *o = &g->m->output[i];
 		int from = h->plan->e_offset[i], cols = pad16(h->plan->e_extent[i]);
 		tile_type t;
-		gpu_env e;
-		X col, v;
+		X v;
 
 		if (o->kind != OUTPUT_SUM || !o->outer)
 			continue;
 		t = gv_of(h, i)->type;
-		col = op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from));
-		gpu_env_init(g, &e);
-		for (int k = 0; k < g->m->outers; k++)
-			e.coord[g->m->outer[k]->id] = g->outer[k];
-		if (o->e)
-			e.coord[o->e->id] = op2(g, TX_MIN, col, i32(g, o->e->extent - 1));
-		for (int s = 0; s < h->plan->streams.count; s++)
-			if (h->staged[s])
-				e.stream[s] = staged_vector(h, s, tx_var(g->p, h->at.outer), col);
-		v = gpu_float(g, &e, o->outer);
+		v = hopper_outer_value(h, i);
 		tile_map(g->p, o->outer->at, tile_columns(g->gv[i], i32(g, from), cols),
 			t == TILE_F32 ? v : tx_cvt(g->p, t, v));
 	}

@@ -897,11 +897,11 @@ rank_one_sm_90a(
         for (int n = 0; n < 16; n++)
             #pragma unroll
             for (int i = 0; i < 4; i++)
-                again |= !(9.094947e-13f < l_all[i / 2] && l_all[i / 2] < 1.1529215e+18f
-                        && fabsf(acc[n][i]) < INFINITY);
+                again |= !(fabsf(acc[n][i]) < INFINITY && 9.094947e-13f < l_all[i / 2]
+                        && l_all[i / 2] < 1.1529215e+18f);
         again = __syncthreads_or(again);
 
-        // weights left the range of 2^s: again with the running maximum
+        // sums left the range of the fast pass: again, exactly
         if (again) {
             #pragma unroll
             for (int i = 0; i < 2; i++) {
@@ -915,220 +915,320 @@ rank_one_sm_90a(
                     acc[n][i] = 0.0f;
                     pv[n][i] = 0.0f;
                 }
+
+            // a second pass only where a sum became NaN
             #pragma unroll 1
-            for (int j_chunk_2 = j_low; j_chunk_2 < j_high + 1; j_chunk_2 += 32) {
-                const int chunk_steps_2 = min(j_high - j_chunk_2 + 1, 32);
-                if (aligned != 0) {
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 16; item += THREADS) {
-                        const int row = item / 16, col = item % 16 * 8;
-                        copy_async(outer_vectors.at(row, col),
-                                &v1[b * v1_stride_B + min(j_chunk_2 + row, j_high) * v1_stride_j
-                                + g * v1_stride_G + col], true);
-                    }
-                } else {
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 128; item += THREADS) {
-                        const int row = item / 128, col = item % 128;
-                        outer_vectors(row, col) = bf16(float(v1[b * v1_stride_B
-                                + min(j_chunk_2 + row, j_high) * v1_stride_j + g * v1_stride_G
-                                + min(col, 127)]));
-                    }
-                }
-                if (aligned != 0) {
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 16; item += THREADS) {
-                        const int row = item / 16, col = item % 16 * 8;
-                        copy_async(outer_vectors_2.at(row, col),
-                                &k1[b * k1_stride_B + min(j_chunk_2 + row, j_high) * k1_stride_j
-                                + g * k1_stride_G + col], true);
-                    }
-                } else {
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 128; item += THREADS) {
-                        const int row = item / 128, col = item % 128;
-                        outer_vectors_2(row,
-                                col) = bf16(float(k1[b * k1_stride_B
-                                + min(j_chunk_2 + row, j_high) * k1_stride_j + g * k1_stride_G
-                                + min(col, 127)]));
-                    }
-                }
-                copy_commit();
-                copy_wait<0>();
-                __syncthreads();
+            for (int pass = 0; pass < 2; pass++) {
                 #pragma unroll 1
-                for (int block_4 = 0; block_4 < all_blocks; block_4++) {
-                    const int base_3 = k_high - 191 - block_4 * 192;
-                    __syncthreads();
-                    if (warp == 0) {
+                for (int j_chunk_2 = j_low; j_chunk_2 < j_high + 1; j_chunk_2 += 32) {
+                    const int chunk_steps_2 = min(j_high - j_chunk_2 + 1, 32);
+                    if (aligned != 0) {
                         #pragma unroll 1
-                        for (int load_4 = 0; load_4 < 2; load_4++) {
-                            key_full.expect(1 - load_4, 24576);
-                            tma_load(k2_tiles.at(1 - load_4, 0, 0), k2_map, key_full.at(1 - load_4),
-                                    b, base_3 + (1 - load_4) * 96, g, 0);
-                            tma_load(k2_tiles.at(1 - load_4, 0, 64), k2_map,
-                                    key_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g, 64);
-                            value_full.expect(1 - load_4, 24576);
-                            tma_load(v2_tiles.at(1 - load_4, 0, 0), v2_map,
-                                    value_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g, 0);
-                            tma_load(v2_tiles.at(1 - load_4, 0, 64), v2_map,
-                                    value_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
-                                    64);
+                        for (int item = tid; item < 32 * 16; item += THREADS) {
+                            const int row = item / 16, col = item % 16 * 8;
+                            copy_async(outer_vectors.at(row, col),
+                                    &v1[b * v1_stride_B + min(j_chunk_2 + row, j_high) * v1_stride_j
+                                    + g * v1_stride_G + col], true);
+                        }
+                    } else {
+                        #pragma unroll 1
+                        for (int item = tid; item < 32 * 128; item += THREADS) {
+                            const int row = item / 128, col = item % 128;
+                            outer_vectors(row,
+                                    col) = bf16(float(v1[b * v1_stride_B
+                                    + min(j_chunk_2 + row, j_high) * v1_stride_j + g * v1_stride_G
+                                    + min(col, 127)]));
                         }
                     }
-                    #pragma unroll 1
-                    for (int landed_2 = 0; landed_2 < 2; landed_2++) {
-                        key_full.await(landed_2, parity);
-                        value_full.await(landed_2, parity);
-                    }
-                    #pragma unroll 1
-                    for (int j = 0; j < chunk_steps_2; j++) {
-                        float sum_3[2];
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            sum_3[i] = 0.0f;
+                    if (aligned != 0) {
                         #pragma unroll 1
-                        for (int d_3 = 0; d_3 < 128; d_3 += 4) {
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++) {
-                                const int64_t number = d_3 + lane % 4;
-                                sum_3[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
-                                        + row_h[i] * q_stride_H + number]),
-                                        float(k1[b * k1_stride_B + (j_chunk_2 + j) * k1_stride_j
-                                        + g * k1_stride_G + number]));
+                        for (int item = tid; item < 32 * 16; item += THREADS) {
+                            const int row = item / 16, col = item % 16 * 8;
+                            copy_async(outer_vectors_2.at(row, col),
+                                    &k1[b * k1_stride_B + min(j_chunk_2 + row, j_high) * k1_stride_j
+                                    + g * k1_stride_G + col], true);
+                        }
+                    } else {
+                        #pragma unroll 1
+                        for (int item = tid; item < 32 * 128; item += THREADS) {
+                            const int row = item / 128, col = item % 128;
+                            outer_vectors_2(row,
+                                    col) = bf16(float(k1[b * k1_stride_B
+                                    + min(j_chunk_2 + row, j_high) * k1_stride_j + g * k1_stride_G
+                                    + min(col, 127)]));
+                        }
+                    }
+                    copy_commit();
+                    copy_wait<0>();
+                    __syncthreads();
+                    #pragma unroll 1
+                    for (int block_4 = 0; block_4 < all_blocks; block_4++) {
+                        const int base_3 = k_high - 191 - block_4 * 192;
+                        __syncthreads();
+                        if (warp == 0) {
+                            #pragma unroll 1
+                            for (int load_4 = 0; load_4 < 2; load_4++) {
+                                key_full.expect(1 - load_4, 24576);
+                                tma_load(k2_tiles.at(1 - load_4, 0, 0), k2_map,
+                                        key_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                                        0);
+                                tma_load(k2_tiles.at(1 - load_4, 0, 64), k2_map,
+                                        key_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                                        64);
+                                value_full.expect(1 - load_4, 24576);
+                                tma_load(v2_tiles.at(1 - load_4, 0, 0), v2_map,
+                                        value_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                                        0);
+                                tma_load(v2_tiles.at(1 - load_4, 0, 64), v2_map,
+                                        value_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                                        64);
                             }
                         }
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            sum_3[i] = quad_sum(sum_3[i]);
-                            c[i] = __fmul_rn(sum_3[i], 0.12751743f);
+                        #pragma unroll 1
+                        for (int landed_2 = 0; landed_2 < 2; landed_2++) {
+                            key_full.await(landed_2, parity);
+                            value_full.await(landed_2, parity);
                         }
                         #pragma unroll 1
-                        for (int step_4 = 0; step_4 < 4; step_4++) {
-                            const int tile = floor_div(144 - step_4 * 48, 96);
-                            const int row0_tile = floor_mod(144 - step_4 * 48, 96);
-                            const int key0 = base_3 + (144 - step_4 * 48);
-                            if (key0 <= k_high && k_low <= key0 + 47) {
-                                wgmma_fence(s_even, q_rows);
+                        for (int j = 0; j < chunk_steps_2; j++) {
+                            float sum_3[2];
+                            #pragma unroll
+                            for (int i = 0; i < 2; i++)
+                                sum_3[i] = 0.0f;
+                            #pragma unroll 1
+                            for (int d_3 = 0; d_3 < 128; d_3 += 4) {
                                 #pragma unroll
-                                for (int k = 0; k < 8; k++)
-                                    wgmma_n48_bf16(s_even, q_rows[k],
-                                            k2_tiles.k_major(tile, row0_tile, 16 * k), k > 0);
-                                wgmma_commit();
-                                wgmma_wait<0>(s_even, q_rows);
-                                const int number = j_chunk_2 + j;
-                                if (k_full_low <= key0 && key0 + 47 <= k_full_high
-                                        && j_full_low <= number && number <= j_full_high) {
+                                for (int i = 0; i < 2; i++) {
+                                    const int64_t number = d_3 + lane % 4;
+                                    sum_3[i] += __fmul_rn(float(q[b * q_stride_B
+                                            + row_i[i] * q_stride_i + row_h[i] * q_stride_H
+                                            + number]), float(k1[b * k1_stride_B
+                                            + (j_chunk_2 + j) * k1_stride_j + g * k1_stride_G
+                                            + number]));
+                                }
+                            }
+                            #pragma unroll
+                            for (int i = 0; i < 2; i++) {
+                                sum_3[i] = quad_sum(sum_3[i]);
+                                c[i] = __fmul_rn(sum_3[i], 0.12751743f);
+                            }
+                            bool summed = pass == 0;
+                            #pragma unroll 1
+                            for (int step_4 = 0; step_4 < 4; step_4++) {
+                                const int key0 = base_3 + (144 - step_4 * 48);
+                                const int tile = floor_div(144 - step_4 * 48, 96);
+                                const int row0_tile = floor_mod(144 - step_4 * 48, 96);
+                                if (key0 <= k_high && k_low <= key0 + 47) {
+                                    wgmma_fence(s_even, q_rows);
+                                    #pragma unroll
+                                    for (int k = 0; k < 8; k++)
+                                        wgmma_n48_bf16(s_even, q_rows[k],
+                                                k2_tiles.k_major(tile, row0_tile, 16 * k), k > 0);
+                                    wgmma_commit();
+                                    wgmma_wait<0>(s_even, q_rows);
+                                    const int number = j_chunk_2 + j;
+                                    if (k_full_low <= key0 && key0 + 47 <= k_full_high
+                                            && j_full_low <= number && number <= j_full_high) {
+                                        #pragma unroll
+                                        for (int n = 0; n < 6; n++)
+                                            #pragma unroll
+                                            for (int i = 0; i < 4; i++)
+                                                s_even[n][i] += c[i / 2];
+                                    } else {
+                                        #pragma unroll
+                                        for (int i = 0; i < 2; i++) {
+                                            const int row = 16 * warp + lane / 4 + 8 * i;
+                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
+                                                    heads);
+                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                            k_last[i] = min(row_i[i], N - 1);
+                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                            j_last[i] = min(row_i[i], N - 1);
+                                        }
+                                        #pragma unroll
+                                        for (int n = 0; n < 6; n++)
+                                            #pragma unroll
+                                            for (int i = 0; i < 4; i++) {
+                                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                                const int key2 = key0 + col;
+                                                const int number2 = j_chunk_2 + j;
+                                                s_even[n][i] = k_first[i / 2] <= key2
+                                                        && key2 <= k_last[i / 2]
+                                                        && j_first[i / 2] <= number2
+                                                        && number2 <= j_last[i / 2]
+                                                        ? s_even[n][i] + c[i / 2] : -INFINITY;
+                                            }
+                                    }
+
+                                    // the largest score among this thread's columns of each row
+                                    float top[2];
+                                    #pragma unroll
+                                    for (int i = 0; i < 2; i++)
+                                        top[i] = -INFINITY;
                                     #pragma unroll
                                     for (int n = 0; n < 6; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++)
-                                            s_even[n][i] += c[i / 2];
-                                } else {
+                                            top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
+                                    bool rises = false;
                                     #pragma unroll
-                                    for (int i = 0; i < 2; i++) {
-                                        const int row = 16 * warp + lane / 4 + 8 * i;
-                                        row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                heads);
-                                        k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                        k_last[i] = min(row_i[i], N - 1);
-                                        j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                        j_last[i] = min(row_i[i], N - 1);
+                                    for (int i = 0; i < 2; i++)
+                                        rises |= m[i] + 8.0f < top[i];
+                                    rises = warp_any(rises);
+
+                                    // some row of this warp found a much larger score
+                                    if (rises) {
+                                        float alpha[2];
+                                        #pragma unroll
+                                        for (int i = 0; i < 2; i++) {
+                                            top[i] = quad_max(top[i]);
+                                            top[i] = fmaxf(m[i], top[i]);
+                                            alpha[i] = ex2(m[i] - top[i]);
+                                            alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
+                                            m[i] = top[i];
+                                            l[i] = __fmul_rn(l[i], alpha[i]);
+                                        }
+                                        #pragma unroll
+                                        for (int n = 0; n < 16; n++)
+                                            #pragma unroll
+                                            for (int i = 0; i < 4; i++) {
+                                                acc[n][i] *= alpha[i / 2];
+                                                pv[n][i] *= alpha[i / 2];
+                                            }
                                     }
+
+                                    // weights, relative to m; each lane sums its own columns
+                                    float shift[2];
+                                    #pragma unroll
+                                    for (int i = 0; i < 2; i++)
+                                        shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
                                     #pragma unroll
                                     for (int n = 0; n < 6; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++) {
-                                            const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                            const int key = key0 + col;
-                                            const int number2 = j_chunk_2 + j;
-                                            s_even[n][i] = k_first[i / 2] <= key
-                                                    && key <= k_last[i / 2]
-                                                    && j_first[i / 2] <= number2
-                                                    && number2 <= j_last[i / 2]
-                                                    ? s_even[n][i] + c[i / 2] : -INFINITY;
+                                            s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
+                                                    shift[i / 2]));
+                                            l[i / 2] += s_even[n][i];
                                         }
-                                }
 
-                                // the largest score among this thread's columns of each row
-                                float top[2];
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    top[i] = -INFINITY;
-                                #pragma unroll
-                                for (int n = 0; n < 6; n++)
-                                    #pragma unroll
-                                    for (int i = 0; i < 4; i++)
-                                        top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
-                                bool rises = false;
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    rises |= m[i] + 8.0f < top[i];
-                                rises = warp_any(rises);
-
-                                // some row of this warp found a much larger score
-                                if (rises) {
-                                    float alpha[2];
-                                    #pragma unroll
-                                    for (int i = 0; i < 2; i++) {
-                                        top[i] = quad_max(top[i]);
-                                        top[i] = fmaxf(m[i], top[i]);
-                                        alpha[i] = ex2(m[i] - top[i]);
-                                        alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
-                                        m[i] = top[i];
-                                        l[i] = __fmul_rn(l[i], alpha[i]);
-                                    }
-                                    #pragma unroll
-                                    for (int n = 0; n < 16; n++)
+                                    // a hidden value may be NaN or infinite: key by key
+                                    const int number2 = j_chunk_2 + j;
+                                    if (pass == 1 && !(k_full_low <= key0
+                                            && key0 + 47 <= k_full_high && j_full_low <= number2
+                                            && number2 <= j_full_high)) {
                                         #pragma unroll
-                                        for (int i = 0; i < 4; i++) {
-                                            acc[n][i] *= alpha[i / 2];
-                                            pv[n][i] *= alpha[i / 2];
+                                        for (int i = 0; i < 2; i++) {
+                                            const int row = 16 * warp + lane / 4 + 8 * i;
+                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
+                                                    heads);
+                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                            k_last[i] = min(row_i[i], N - 1);
+                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                            j_last[i] = min(row_i[i], N - 1);
                                         }
+                                        #pragma unroll 1
+                                        for (int key = 0; key < 48; key++) {
+                                            float only[6][4];
+                                            #pragma unroll
+                                            for (int n = 0; n < 6; n++)
+                                                #pragma unroll
+                                                for (int i = 0; i < 4; i++) {
+                                                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                                    only[n][i] = col / 8 == floor_div(key, 8)
+                                                            && col % 8 == floor_mod(key, 8)
+                                                            ? s_even[n][i] : 0.0f;
+                                                }
+                                            float p[2];
+                                            #pragma unroll
+                                            for (int i = 0; i < 2; i++)
+                                                p[i] = 0.0f;
+                                            #pragma unroll
+                                            for (int n = 0; n < 6; n++)
+                                                #pragma unroll
+                                                for (int i = 0; i < 4; i++)
+                                                    p[i / 2] += only[n][i];
+                                            float seen_3[2];
+                                            #pragma unroll
+                                            for (int i = 0; i < 2; i++) {
+                                                p[i] = quad_sum(p[i]);
+                                                const int number3 = key0 + key;
+                                                const int number4 = j_chunk_2 + j;
+                                                seen_3[i] = k_first[i] <= number3
+                                                        && number3 <= k_last[i]
+                                                        && j_first[i] <= number4
+                                                        && number4 <= j_last[i] ? 1.0f : 0.0f;
+                                            }
+                                            #pragma unroll
+                                            for (int n = 0; n < 16; n++)
+                                                #pragma unroll
+                                                for (int i = 0; i < 4; i++) {
+                                                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                                    acc[n][i] = seen_3[i / 2] != 0.0f
+                                                            ? fmaf(p[i / 2],
+                                                            float(v2_tiles(tile, row0_tile + key,
+                                                            col)) * float(outer_vectors(j, col)),
+                                                            acc[n][i]) : acc[n][i];
+                                                }
+                                        }
+                                    } else {
+                                        #pragma unroll
+                                        for (int n = 0; n < 3; n++)
+                                            #pragma unroll
+                                            for (int i = 0; i < 4; i++)
+                                                w[n][i] = pack_bf16(s_even[2 * n
+                                                        + i / 2][i % 2 * 2],
+                                                        s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                                        wgmma_fence(pv, w);
+                                        #pragma unroll
+                                        for (int k = 0; k < 3; k++)
+                                            wgmma_trans_n128_bf16(pv, w[k],
+                                                    v2_tiles.mn_major(tile, row0_tile + 16 * k, 0),
+                                                    true);
+                                        wgmma_commit();
+                                        wgmma_wait<0>(pv, w);
+                                        summed = true;
+                                    }
                                 }
-
-                                // weights, relative to m; each lane sums its own columns
-                                float shift[2];
+                            }
+                            if (summed) {
                                 #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
+                                for (int n = 0; n < 16; n++)
+                                    v_outer[n] = outer_vectors.pair(j, 8 * n + lane % 4 * 2);
                                 #pragma unroll
-                                for (int n = 0; n < 6; n++)
+                                for (int n = 0; n < 16; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
-                                        s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
-                                        l[i / 2] += s_even[n][i];
+                                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
+                                                acc[n][i]);
+                                        pv[n][i] = 0.0f;
                                     }
-                                #pragma unroll
-                                for (int n = 0; n < 3; n++)
-                                    #pragma unroll
-                                    for (int i = 0; i < 4; i++)
-                                        w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                                s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                                wgmma_fence(pv, w);
-                                #pragma unroll
-                                for (int k = 0; k < 3; k++)
-                                    wgmma_trans_n128_bf16(pv, w[k],
-                                            v2_tiles.mn_major(tile, row0_tile + 16 * k, 0), true);
-                                wgmma_commit();
-                                wgmma_wait<0>(pv, w);
                             }
                         }
-                        #pragma unroll
-                        for (int n = 0; n < 16; n++)
-                            v_outer[n] = outer_vectors.pair(j, 8 * n + lane % 4 * 2);
-                        #pragma unroll
-                        for (int n = 0; n < 16; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
-                                pv[n][i] = 0.0f;
-                            }
+                        parity = 1 - parity;
                     }
-                    parity = 1 - parity;
+                    __syncthreads();
                 }
-                __syncthreads();
+                bool wild = false;
+                #pragma unroll
+                for (int n = 0; n < 16; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        wild |= acc[n][i] != acc[n][i];
+                wild = __syncthreads_or(wild);
+                if (!wild || pass == 1)
+                    break;
+                #pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    m[i] = -INFINITY;
+                    l[i] = 0.0f;
+                }
+                #pragma unroll
+                for (int n = 0; n < 16; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        acc[n][i] = 0.0f;
+                        pv[n][i] = 0.0f;
+                    }
             }
         }
     } else {

@@ -730,11 +730,11 @@ relative_sm_90a(
         for (int n = 0; n < 8; n++)
             #pragma unroll
             for (int i = 0; i < 4; i++)
-                again |= !(9.094947e-13f < l_all[i / 2] && l_all[i / 2] < 1.1529215e+18f
-                        && fabsf(acc[n][i]) < INFINITY);
+                again |= !(fabsf(acc[n][i]) < INFINITY && 9.094947e-13f < l_all[i / 2]
+                        && l_all[i / 2] < 1.1529215e+18f);
         again = __syncthreads_or(again);
 
-        // weights left the range of 2^s: again with the running maximum
+        // sums left the range of the fast pass: again, exactly
         if (again) {
             #pragma unroll
             for (int i = 0; i < 2; i++) {
@@ -768,9 +768,9 @@ relative_sm_90a(
                 }
                 #pragma unroll 1
                 for (int step_2 = 0; step_2 < 4; step_2++) {
+                    const int key0 = base_3 + (192 - step_2 * 64);
                     const int tile = floor_div(192 - step_2 * 64, 64);
                     const int row0_tile = floor_mod(192 - step_2 * 64, 64);
-                    const int key0 = base_3 + (192 - step_2 * 64);
                     if (key0 <= j_high && j_low <= key0 + 63) {
                         wgmma_fence(s_even, q_rows);
                         #pragma unroll

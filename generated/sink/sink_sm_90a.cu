@@ -667,11 +667,11 @@ sink_sm_90a(
         for (int n = 0; n < 8; n++)
             #pragma unroll
             for (int i = 0; i < 4; i++)
-                again |= !(9.094947e-13f < l_all[i / 2] && l_all[i / 2] < 1.1529215e+18f
-                        && fabsf(acc[n][i]) < INFINITY);
+                again |= !(fabsf(acc[n][i]) < INFINITY && 9.094947e-13f < l_all[i / 2]
+                        && l_all[i / 2] < 1.1529215e+18f);
         again = __syncthreads_or(again);
 
-        // weights left the range of 2^s: again with the running maximum
+        // sums left the range of the fast pass: again, exactly
         if (again) {
             #pragma unroll
             for (int i = 0; i < 2; i++) {
@@ -683,123 +683,199 @@ sink_sm_90a(
                 #pragma unroll
                 for (int i = 0; i < 4; i++)
                     acc[n][i] = 0.0f;
+
+            // a second pass only where a sum became NaN
             #pragma unroll 1
-            for (int block_4 = 0; block_4 < all_blocks; block_4++) {
-                const int base_3 = j_high - 255 - block_4 * 256;
-                __syncthreads();
-                if (warp == 0) {
-                    #pragma unroll 1
-                    for (int load_3 = 0; load_3 < 4; load_3++) {
-                        key_full.expect(3 - load_3, 8192);
-                        tma_load(k_tiles.at(3 - load_3, 0, 0), k_map, key_full.at(3 - load_3), b,
-                                base_3 + (3 - load_3) * 64, g, 0);
-                        value_full.expect(3 - load_3, 8192);
-                        tma_load(v_tiles.at(3 - load_3, 0, 0), v_map, value_full.at(3 - load_3), b,
-                                base_3 + (3 - load_3) * 64, g, 0);
-                    }
-                }
+            for (int pass = 0; pass < 2; pass++) {
                 #pragma unroll 1
-                for (int landed_2 = 0; landed_2 < 4; landed_2++) {
-                    key_full.await(landed_2, parity);
-                    value_full.await(landed_2, parity);
-                }
-                #pragma unroll 1
-                for (int step_2 = 0; step_2 < 4; step_2++) {
-                    const int tile = floor_div(192 - step_2 * 64, 64);
-                    const int row0_tile = floor_mod(192 - step_2 * 64, 64);
-                    const int key0 = base_3 + (192 - step_2 * 64);
-                    if (key0 <= j_high && j_low <= key0 + 63) {
-                        wgmma_fence(s_even, q_rows);
-                        #pragma unroll
-                        for (int k1 = 0; k1 < 4; k1++)
-                            wgmma_n64_bf16(s_even, q_rows[k1],
-                                    k_tiles.k_major(tile, row0_tile, 16 * k1), k1 > 0);
-                        wgmma_commit();
-                        wgmma_wait<0>(s_even, q_rows);
-
-                        // a tile that some row sees in part
-                        if (!(j_full_low <= key0 && key0 + 63 <= j_full_high)) {
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++) {
-                                const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                j_first[i] = 0;
-                                j_last[i] = min(row_i[i], N - 1);
-                            }
-                            #pragma unroll
-                            for (int n = 0; n < 8; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 4; i++) {
-                                    const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                    const int key = key0 + col;
-                                    s_even[n][i] = j_first[i / 2] <= key && key <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
-                                }
+                for (int block_4 = 0; block_4 < all_blocks; block_4++) {
+                    const int base_3 = j_high - 255 - block_4 * 256;
+                    __syncthreads();
+                    if (warp == 0) {
+                        #pragma unroll 1
+                        for (int load_3 = 0; load_3 < 4; load_3++) {
+                            key_full.expect(3 - load_3, 8192);
+                            tma_load(k_tiles.at(3 - load_3, 0, 0), k_map, key_full.at(3 - load_3),
+                                    b, base_3 + (3 - load_3) * 64, g, 0);
+                            value_full.expect(3 - load_3, 8192);
+                            tma_load(v_tiles.at(3 - load_3, 0, 0), v_map, value_full.at(3 - load_3),
+                                    b, base_3 + (3 - load_3) * 64, g, 0);
                         }
-
-                        // the largest score among this thread's columns of each row
-                        float top[2];
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            top[i] = -INFINITY;
-                        #pragma unroll
-                        for (int n = 0; n < 8; n++)
+                    }
+                    #pragma unroll 1
+                    for (int landed_2 = 0; landed_2 < 4; landed_2++) {
+                        key_full.await(landed_2, parity);
+                        value_full.await(landed_2, parity);
+                    }
+                    #pragma unroll 1
+                    for (int step_2 = 0; step_2 < 4; step_2++) {
+                        const int key0 = base_3 + (192 - step_2 * 64);
+                        const int tile = floor_div(192 - step_2 * 64, 64);
+                        const int row0_tile = floor_mod(192 - step_2 * 64, 64);
+                        if (key0 <= j_high && j_low <= key0 + 63) {
+                            wgmma_fence(s_even, q_rows);
                             #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
-                        bool rises = false;
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            rises |= m[i] + 8.0f < top[i];
-                        rises = warp_any(rises);
+                            for (int k1 = 0; k1 < 4; k1++)
+                                wgmma_n64_bf16(s_even, q_rows[k1],
+                                        k_tiles.k_major(tile, row0_tile, 16 * k1), k1 > 0);
+                            wgmma_commit();
+                            wgmma_wait<0>(s_even, q_rows);
 
-                        // some row of this warp found a much larger score
-                        if (rises) {
-                            float alpha[2];
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++) {
-                                top[i] = quad_max(top[i]);
-                                top[i] = fmaxf(m[i], top[i]);
-                                alpha[i] = ex2(m[i] - top[i]);
-                                alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
-                                m[i] = top[i];
-                                l[i] = __fmul_rn(l[i], alpha[i]);
+                            // a tile that some row sees in part
+                            if (!(j_full_low <= key0 && key0 + 63 <= j_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                                    j_first[i] = 0;
+                                    j_last[i] = min(row_i[i], N - 1);
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 8; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                        const int key2 = key0 + col;
+                                        s_even[n][i] = j_first[i / 2] <= key2
+                                                && key2 <= j_last[i / 2] ? s_even[n][i] : -INFINITY;
+                                    }
                             }
+
+                            // the largest score among this thread's columns of each row
+                            float top[2];
+                            #pragma unroll
+                            for (int i = 0; i < 2; i++)
+                                top[i] = -INFINITY;
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
                                 #pragma unroll
                                 for (int i = 0; i < 4; i++)
-                                    acc[n][i] *= alpha[i / 2];
-                        }
+                                    top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
+                            bool rises = false;
+                            #pragma unroll
+                            for (int i = 0; i < 2; i++)
+                                rises |= m[i] + 8.0f < top[i];
+                            rises = warp_any(rises);
 
-                        // weights, relative to m; each lane sums its own columns
-                        float shift[2];
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
-                        #pragma unroll
-                        for (int n = 0; n < 8; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
-                                l[i / 2] += s_even[n][i];
+                            // some row of this warp found a much larger score
+                            if (rises) {
+                                float alpha[2];
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    top[i] = quad_max(top[i]);
+                                    top[i] = fmaxf(m[i], top[i]);
+                                    alpha[i] = ex2(m[i] - top[i]);
+                                    alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
+                                    m[i] = top[i];
+                                    l[i] = __fmul_rn(l[i], alpha[i]);
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 8; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++)
+                                        acc[n][i] *= alpha[i / 2];
                             }
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
+
+                            // weights, relative to m; each lane sums its own columns
+                            float shift[2];
                             #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                        s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                        wgmma_fence(acc, w);
-                        #pragma unroll
-                        for (int k1 = 0; k1 < 4; k1++)
-                            wgmma_trans_n64_bf16(acc, w[k1],
-                                    v_tiles.mn_major(tile, row0_tile + 16 * k1, 0), true);
-                        wgmma_commit();
-                        wgmma_wait<0>(acc, w);
+                            for (int i = 0; i < 2; i++)
+                                shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
+                            #pragma unroll
+                            for (int n = 0; n < 8; n++)
+                                #pragma unroll
+                                for (int i = 0; i < 4; i++) {
+                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
+                                    l[i / 2] += s_even[n][i];
+                                }
+
+                            // a hidden value may be NaN or infinite: key by key
+                            if (pass == 1 && !(j_full_low <= key0 && key0 + 63 <= j_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                                    j_first[i] = 0;
+                                    j_last[i] = min(row_i[i], N - 1);
+                                }
+                                #pragma unroll 1
+                                for (int key = 0; key < 64; key++) {
+                                    float only[8][4];
+                                    #pragma unroll
+                                    for (int n = 0; n < 8; n++)
+                                        #pragma unroll
+                                        for (int i = 0; i < 4; i++) {
+                                            const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                            only[n][i] = col / 8 == floor_div(key, 8)
+                                                    && col % 8 == floor_mod(key, 8) ? s_even[n][i]
+                                                    : 0.0f;
+                                        }
+                                    float p[2];
+                                    #pragma unroll
+                                    for (int i = 0; i < 2; i++)
+                                        p[i] = 0.0f;
+                                    #pragma unroll
+                                    for (int n = 0; n < 8; n++)
+                                        #pragma unroll
+                                        for (int i = 0; i < 4; i++)
+                                            p[i / 2] += only[n][i];
+                                    float seen_3[2];
+                                    #pragma unroll
+                                    for (int i = 0; i < 2; i++) {
+                                        p[i] = quad_sum(p[i]);
+                                        const int number = key0 + key;
+                                        seen_3[i] = j_first[i] <= number && number <= j_last[i]
+                                                ? 1.0f : 0.0f;
+                                    }
+                                    #pragma unroll
+                                    for (int n = 0; n < 8; n++)
+                                        #pragma unroll
+                                        for (int i = 0; i < 4; i++) {
+                                            const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                            acc[n][i] = seen_3[i / 2] != 0.0f
+                                                    ? fmaf(p[i / 2],
+                                                    float(v_tiles(tile, row0_tile + key, col)),
+                                                    acc[n][i]) : acc[n][i];
+                                        }
+                                }
+                            } else {
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++)
+                                        w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                                s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                                wgmma_fence(acc, w);
+                                #pragma unroll
+                                for (int k1 = 0; k1 < 4; k1++)
+                                    wgmma_trans_n64_bf16(acc, w[k1],
+                                            v_tiles.mn_major(tile, row0_tile + 16 * k1, 0), true);
+                                wgmma_commit();
+                                wgmma_wait<0>(acc, w);
+                            }
+                        }
                     }
+                    parity = 1 - parity;
                 }
-                parity = 1 - parity;
+                bool wild = false;
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        wild |= acc[n][i] != acc[n][i];
+                wild = __syncthreads_or(wild);
+                if (!wild || pass == 1)
+                    break;
+                #pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    m[i] = -INFINITY;
+                    l[i] = 0.0f;
+                }
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        acc[n][i] = 0.0f;
             }
         }
     } else {

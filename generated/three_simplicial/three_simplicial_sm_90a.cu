@@ -1056,11 +1056,11 @@ three_simplicial_sm_90a(
         for (int n = 0; n < 8; n++)
             #pragma unroll
             for (int i = 0; i < 4; i++)
-                again |= !(9.094947e-13f < l_all[i / 2] && l_all[i / 2] < 1.1529215e+18f
-                        && fabsf(acc[n][i]) < INFINITY);
+                again |= !(fabsf(acc[n][i]) < INFINITY && 9.094947e-13f < l_all[i / 2]
+                        && l_all[i / 2] < 1.1529215e+18f);
         again = __syncthreads_or(again);
 
-        // weights left the range of 2^s: again with the running maximum
+        // sums left the range of the fast pass: again, exactly
         if (again) {
             #pragma unroll
             for (int i = 0; i < 2; i++) {
@@ -1074,266 +1074,371 @@ three_simplicial_sm_90a(
                     acc[n][i] = 0.0f;
                     pv[n][i] = 0.0f;
                 }
+
+            // a second pass only where a sum became NaN
             #pragma unroll 1
-            for (int j_2 = j_low; j_2 < j_high + 1; j_2++) {
+            for (int pass = 0; pass < 2; pass++) {
                 #pragma unroll 1
-                for (int k_chunk_2 = k_low; k_chunk_2 < k_high + 1; k_chunk_2 += 32) {
-                    const int chunk_steps_2 = min(k_high - k_chunk_2 + 1, 32);
-                    if (aligned != 0) {
-                        #pragma unroll 1
-                        for (int item = tid; item < 1 * 8; item += THREADS) {
-                            const int row = item / 8, col = item % 8 * 8;
-                            copy_async(outer_vectors.at(row, col),
-                                    &k1[b * k1_stride_B + j_2 * k1_stride_j + g * k1_stride_G
-                                    + col], true);
-                        }
-                    } else {
-                        #pragma unroll 1
-                        for (int item = tid; item < 1 * 64; item += THREADS) {
-                            const int row = item / 64, col = item % 64;
-                            outer_vectors(row,
-                                    col) = bf16(float(k1[b * k1_stride_B + j_2 * k1_stride_j
-                                    + g * k1_stride_G + min(col, 63)]));
-                        }
-                    }
-                    if (aligned != 0) {
-                        #pragma unroll 1
-                        for (int item = tid; item < 32 * 8; item += THREADS) {
-                            const int row = item / 8, col = item % 8 * 8;
-                            copy_async(outer_vectors_2.at(row, col),
-                                    &k2[b * k2_stride_B + min(k_chunk_2 + row, k_high) * k2_stride_k
-                                    + g * k2_stride_G + col], true);
-                        }
-                    } else {
-                        #pragma unroll 1
-                        for (int item = tid; item < 32 * 64; item += THREADS) {
-                            const int row = item / 64, col = item % 64;
-                            outer_vectors_2(row,
-                                    col) = bf16(float(k2[b * k2_stride_B
-                                    + min(k_chunk_2 + row, k_high) * k2_stride_k + g * k2_stride_G
-                                    + min(col, 63)]));
-                        }
-                    }
-                    if (aligned != 0) {
-                        #pragma unroll 1
-                        for (int item = tid; item < 1 * 8; item += THREADS) {
-                            const int row = item / 8, col = item % 8 * 8;
-                            copy_async(outer_vectors_3.at(row, col),
-                                    &v1[b * v1_stride_B + j_2 * v1_stride_j + g * v1_stride_G
-                                    + col], true);
-                        }
-                    } else {
-                        #pragma unroll 1
-                        for (int item = tid; item < 1 * 64; item += THREADS) {
-                            const int row = item / 64, col = item % 64;
-                            outer_vectors_3(row,
-                                    col) = bf16(float(v1[b * v1_stride_B + j_2 * v1_stride_j
-                                    + g * v1_stride_G + min(col, 63)]));
-                        }
-                    }
-                    if (aligned != 0) {
-                        #pragma unroll 1
-                        for (int item = tid; item < 32 * 8; item += THREADS) {
-                            const int row = item / 8, col = item % 8 * 8;
-                            copy_async(outer_vectors_4.at(row, col),
-                                    &v2[b * v2_stride_B + min(k_chunk_2 + row, k_high) * v2_stride_k
-                                    + g * v2_stride_G + col], true);
-                        }
-                    } else {
-                        #pragma unroll 1
-                        for (int item = tid; item < 32 * 64; item += THREADS) {
-                            const int row = item / 64, col = item % 64;
-                            outer_vectors_4(row,
-                                    col) = bf16(float(v2[b * v2_stride_B
-                                    + min(k_chunk_2 + row, k_high) * v2_stride_k + g * v2_stride_G
-                                    + min(col, 63)]));
-                        }
-                    }
-                    copy_commit();
-                    copy_wait<0>();
-                    __syncthreads();
+                for (int j_2 = j_low; j_2 < j_high + 1; j_2++) {
                     #pragma unroll 1
-                    for (int block_4 = 0; block_4 < all_blocks; block_4++) {
-                        const int base_3 = l_high - 255 - block_4 * 256;
-                        __syncthreads();
-                        if (warp == 0) {
+                    for (int k_chunk_2 = k_low; k_chunk_2 < k_high + 1; k_chunk_2 += 32) {
+                        const int chunk_steps_2 = min(k_high - k_chunk_2 + 1, 32);
+                        if (aligned != 0) {
                             #pragma unroll 1
-                            for (int load_4 = 0; load_4 < 4; load_4++) {
-                                key_full.expect(3 - load_4, 8192);
-                                tma_load(k3_tiles.at(3 - load_4, 0, 0), k3_map,
-                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
-                                        0);
-                                value_full.expect(3 - load_4, 8192);
-                                tma_load(v3_tiles.at(3 - load_4, 0, 0), v3_map,
-                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
-                                        0);
+                            for (int item = tid; item < 1 * 8; item += THREADS) {
+                                const int row = item / 8, col = item % 8 * 8;
+                                copy_async(outer_vectors.at(row, col),
+                                        &k1[b * k1_stride_B + j_2 * k1_stride_j + g * k1_stride_G
+                                        + col], true);
+                            }
+                        } else {
+                            #pragma unroll 1
+                            for (int item = tid; item < 1 * 64; item += THREADS) {
+                                const int row = item / 64, col = item % 64;
+                                outer_vectors(row,
+                                        col) = bf16(float(k1[b * k1_stride_B + j_2 * k1_stride_j
+                                        + g * k1_stride_G + min(col, 63)]));
                             }
                         }
-                        #pragma unroll 1
-                        for (int landed_2 = 0; landed_2 < 4; landed_2++) {
-                            key_full.await(landed_2, parity);
-                            value_full.await(landed_2, parity);
-                        }
-                        #pragma unroll 1
-                        for (int k = 0; k < chunk_steps_2; k++) {
-                            #pragma unroll
-                            for (int n = 0; n < 4; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    k1_outer[n][i] = outer_vectors.pair(0,
-                                            16 * n + lane % 4 * 2 + 8 * i);
-                            #pragma unroll
-                            for (int n = 0; n < 4; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    k2_outer[n][i] = outer_vectors_2.pair(k,
-                                            16 * n + lane % 4 * 2 + 8 * i);
-                            #pragma unroll
-                            for (int n = 0; n < 4; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 4; i++) {
-                                    float both[2];
-                                    #pragma unroll
-                                    for (int e = 0; e < 2; e++)
-                                        both[e] = unpack_bf16(q_rows[n][i], e)
-                                                * unpack_bf16(k1_outer[n][i / 2], e)
-                                                * unpack_bf16(k2_outer[n][i / 2], e);
-                                    a[n][i] = pack_bf16(both[0], both[1]);
-                                }
+                        if (aligned != 0) {
                             #pragma unroll 1
-                            for (int step_4 = 0; step_4 < 4; step_4++) {
-                                const int tile = floor_div(192 - step_4 * 64, 64);
-                                const int row0_tile = floor_mod(192 - step_4 * 64, 64);
-                                const int key0 = base_3 + (192 - step_4 * 64);
-                                if (key0 <= l_high && l_low <= key0 + 63) {
-                                    wgmma_fence(s_even, a);
+                            for (int item = tid; item < 32 * 8; item += THREADS) {
+                                const int row = item / 8, col = item % 8 * 8;
+                                copy_async(outer_vectors_2.at(row, col),
+                                        &k2[b * k2_stride_B
+                                        + min(k_chunk_2 + row, k_high) * k2_stride_k
+                                        + g * k2_stride_G + col], true);
+                            }
+                        } else {
+                            #pragma unroll 1
+                            for (int item = tid; item < 32 * 64; item += THREADS) {
+                                const int row = item / 64, col = item % 64;
+                                outer_vectors_2(row,
+                                        col) = bf16(float(k2[b * k2_stride_B
+                                        + min(k_chunk_2 + row, k_high) * k2_stride_k
+                                        + g * k2_stride_G + min(col, 63)]));
+                            }
+                        }
+                        if (aligned != 0) {
+                            #pragma unroll 1
+                            for (int item = tid; item < 1 * 8; item += THREADS) {
+                                const int row = item / 8, col = item % 8 * 8;
+                                copy_async(outer_vectors_3.at(row, col),
+                                        &v1[b * v1_stride_B + j_2 * v1_stride_j + g * v1_stride_G
+                                        + col], true);
+                            }
+                        } else {
+                            #pragma unroll 1
+                            for (int item = tid; item < 1 * 64; item += THREADS) {
+                                const int row = item / 64, col = item % 64;
+                                outer_vectors_3(row,
+                                        col) = bf16(float(v1[b * v1_stride_B + j_2 * v1_stride_j
+                                        + g * v1_stride_G + min(col, 63)]));
+                            }
+                        }
+                        if (aligned != 0) {
+                            #pragma unroll 1
+                            for (int item = tid; item < 32 * 8; item += THREADS) {
+                                const int row = item / 8, col = item % 8 * 8;
+                                copy_async(outer_vectors_4.at(row, col),
+                                        &v2[b * v2_stride_B
+                                        + min(k_chunk_2 + row, k_high) * v2_stride_k
+                                        + g * v2_stride_G + col], true);
+                            }
+                        } else {
+                            #pragma unroll 1
+                            for (int item = tid; item < 32 * 64; item += THREADS) {
+                                const int row = item / 64, col = item % 64;
+                                outer_vectors_4(row,
+                                        col) = bf16(float(v2[b * v2_stride_B
+                                        + min(k_chunk_2 + row, k_high) * v2_stride_k
+                                        + g * v2_stride_G + min(col, 63)]));
+                            }
+                        }
+                        copy_commit();
+                        copy_wait<0>();
+                        __syncthreads();
+                        #pragma unroll 1
+                        for (int block_4 = 0; block_4 < all_blocks; block_4++) {
+                            const int base_3 = l_high - 255 - block_4 * 256;
+                            __syncthreads();
+                            if (warp == 0) {
+                                #pragma unroll 1
+                                for (int load_4 = 0; load_4 < 4; load_4++) {
+                                    key_full.expect(3 - load_4, 8192);
+                                    tma_load(k3_tiles.at(3 - load_4, 0, 0), k3_map,
+                                            key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64,
+                                            g, 0);
+                                    value_full.expect(3 - load_4, 8192);
+                                    tma_load(v3_tiles.at(3 - load_4, 0, 0), v3_map,
+                                            value_full.at(3 - load_4), b,
+                                            base_3 + (3 - load_4) * 64, g, 0);
+                                }
+                            }
+                            #pragma unroll 1
+                            for (int landed_2 = 0; landed_2 < 4; landed_2++) {
+                                key_full.await(landed_2, parity);
+                                value_full.await(landed_2, parity);
+                            }
+                            #pragma unroll 1
+                            for (int k = 0; k < chunk_steps_2; k++) {
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
                                     #pragma unroll
-                                    for (int k4 = 0; k4 < 4; k4++)
-                                        wgmma_n64_bf16(s_even, a[k4],
-                                                k3_tiles.k_major(tile, row0_tile, 16 * k4), k4 > 0);
-                                    wgmma_commit();
-                                    wgmma_wait<0>(s_even, a);
-
-                                    // a tile that some row sees in part
-                                    const int number = k_chunk_2 + k;
-                                    if (!(l_full_low <= key0 && key0 + 63 <= l_full_high
-                                            && j_full_low <= j_2 && j_2 <= j_full_high
-                                            && k_full_low <= number && number <= k_full_high)) {
+                                    for (int i = 0; i < 2; i++)
+                                        k1_outer[n][i] = outer_vectors.pair(0,
+                                                16 * n + lane % 4 * 2 + 8 * i);
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 2; i++)
+                                        k2_outer[n][i] = outer_vectors_2.pair(k,
+                                                16 * n + lane % 4 * 2 + 8 * i);
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        float both[2];
                                         #pragma unroll
-                                        for (int i = 0; i < 2; i++) {
-                                            const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                            l_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
+                                        for (int e = 0; e < 2; e++)
+                                            both[e] = unpack_bf16(q_rows[n][i], e)
+                                                    * unpack_bf16(k1_outer[n][i / 2], e)
+                                                    * unpack_bf16(k2_outer[n][i / 2], e);
+                                        a[n][i] = pack_bf16(both[0], both[1]);
+                                    }
+                                bool summed = pass == 0;
+                                #pragma unroll 1
+                                for (int step_4 = 0; step_4 < 4; step_4++) {
+                                    const int key0 = base_3 + (192 - step_4 * 64);
+                                    const int tile = floor_div(192 - step_4 * 64, 64);
+                                    const int row0_tile = floor_mod(192 - step_4 * 64, 64);
+                                    if (key0 <= l_high && l_low <= key0 + 63) {
+                                        wgmma_fence(s_even, a);
+                                        #pragma unroll
+                                        for (int k4 = 0; k4 < 4; k4++)
+                                            wgmma_n64_bf16(s_even, a[k4],
+                                                    k3_tiles.k_major(tile, row0_tile, 16 * k4),
+                                                    k4 > 0);
+                                        wgmma_commit();
+                                        wgmma_wait<0>(s_even, a);
+
+                                        // a tile that some row sees in part
+                                        const int number = k_chunk_2 + k;
+                                        if (!(l_full_low <= key0 && key0 + 63 <= l_full_high
+                                                && j_full_low <= j_2 && j_2 <= j_full_high
+                                                && k_full_low <= number && number <= k_full_high)) {
+                                            #pragma unroll
+                                            for (int i = 0; i < 2; i++) {
+                                                const int row = 16 * warp + lane / 4 + 8 * i;
+                                                row_i[i] = floor_div(min(row0 + row,
+                                                        rows_total - 1), heads);
+                                                l_first[i] = max(row_i[i] - W3 + 1, 0);
+                                                l_last[i] = min(row_i[i], N - 1);
+                                                j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                                j_last[i] = min(row_i[i], N - 1);
+                                                k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                                k_last[i] = min(row_i[i], N - 1);
+                                            }
+                                            #pragma unroll
+                                            for (int n = 0; n < 8; n++)
+                                                #pragma unroll
+                                                for (int i = 0; i < 4; i++) {
+                                                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                                    const int key2 = key0 + col;
+                                                    const int number2 = k_chunk_2 + k;
+                                                    s_even[n][i] = l_first[i / 2] <= key2
+                                                            && key2 <= l_last[i / 2]
+                                                            && j_first[i / 2] <= j_2
+                                                            && j_2 <= j_last[i / 2]
+                                                            && k_first[i / 2] <= number2
+                                                            && number2 <= k_last[i / 2]
+                                                            ? s_even[n][i] : -INFINITY;
+                                                }
                                         }
+
+                                        // the largest score among this thread's columns of each row
+                                        float top[2];
+                                        #pragma unroll
+                                        for (int i = 0; i < 2; i++)
+                                            top[i] = -INFINITY;
+                                        #pragma unroll
+                                        for (int n = 0; n < 8; n++)
+                                            #pragma unroll
+                                            for (int i = 0; i < 4; i++)
+                                                top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
+                                        bool rises = false;
+                                        #pragma unroll
+                                        for (int i = 0; i < 2; i++)
+                                            rises |= m[i] + 8.0f < top[i];
+                                        rises = warp_any(rises);
+
+                                        // some row of this warp found a much larger score
+                                        if (rises) {
+                                            float alpha[2];
+                                            #pragma unroll
+                                            for (int i = 0; i < 2; i++) {
+                                                top[i] = quad_max(top[i]);
+                                                top[i] = fmaxf(m[i], top[i]);
+                                                alpha[i] = ex2(m[i] - top[i]);
+                                                alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
+                                                m[i] = top[i];
+                                                l[i] = __fmul_rn(l[i], alpha[i]);
+                                            }
+                                            #pragma unroll
+                                            for (int n = 0; n < 8; n++)
+                                                #pragma unroll
+                                                for (int i = 0; i < 4; i++) {
+                                                    acc[n][i] *= alpha[i / 2];
+                                                    pv[n][i] *= alpha[i / 2];
+                                                }
+                                        }
+
+                                        // weights, relative to m; each lane sums its own columns
+                                        float shift[2];
+                                        #pragma unroll
+                                        for (int i = 0; i < 2; i++)
+                                            shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
                                         #pragma unroll
                                         for (int n = 0; n < 8; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++) {
-                                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                                const int key = key0 + col;
-                                                const int number2 = k_chunk_2 + k;
-                                                s_even[n][i] = l_first[i / 2] <= key
-                                                        && key <= l_last[i / 2]
-                                                        && j_first[i / 2] <= j_2
-                                                        && j_2 <= j_last[i / 2]
-                                                        && k_first[i / 2] <= number2
-                                                        && number2 <= k_last[i / 2] ? s_even[n][i]
-                                                        : -INFINITY;
+                                                s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
+                                                        shift[i / 2]));
+                                                l[i / 2] += s_even[n][i];
                                             }
-                                    }
 
-                                    // the largest score among this thread's columns of each row
-                                    float top[2];
-                                    #pragma unroll
-                                    for (int i = 0; i < 2; i++)
-                                        top[i] = -INFINITY;
+                                        // a hidden value may be NaN or infinite: key by key
+                                        const int number2 = k_chunk_2 + k;
+                                        if (pass == 1 && !(l_full_low <= key0
+                                                && key0 + 63 <= l_full_high && j_full_low <= j_2
+                                                && j_2 <= j_full_high && k_full_low <= number2
+                                                && number2 <= k_full_high)) {
+                                            #pragma unroll
+                                            for (int i = 0; i < 2; i++) {
+                                                const int row = 16 * warp + lane / 4 + 8 * i;
+                                                row_i[i] = floor_div(min(row0 + row,
+                                                        rows_total - 1), heads);
+                                                l_first[i] = max(row_i[i] - W3 + 1, 0);
+                                                l_last[i] = min(row_i[i], N - 1);
+                                                j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                                j_last[i] = min(row_i[i], N - 1);
+                                                k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                                k_last[i] = min(row_i[i], N - 1);
+                                            }
+                                            #pragma unroll 1
+                                            for (int key = 0; key < 64; key++) {
+                                                float only[8][4];
+                                                #pragma unroll
+                                                for (int n = 0; n < 8; n++)
+                                                    #pragma unroll
+                                                    for (int i = 0; i < 4; i++) {
+                                                        const int col = 8 * n + lane % 4 * 2
+                                                                + i % 2;
+                                                        only[n][i] = col / 8 == floor_div(key, 8)
+                                                                && col % 8 == floor_mod(key, 8)
+                                                                ? s_even[n][i] : 0.0f;
+                                                    }
+                                                float p[2];
+                                                #pragma unroll
+                                                for (int i = 0; i < 2; i++)
+                                                    p[i] = 0.0f;
+                                                #pragma unroll
+                                                for (int n = 0; n < 8; n++)
+                                                    #pragma unroll
+                                                    for (int i = 0; i < 4; i++)
+                                                        p[i / 2] += only[n][i];
+                                                float seen_3[2];
+                                                #pragma unroll
+                                                for (int i = 0; i < 2; i++) {
+                                                    p[i] = quad_sum(p[i]);
+                                                    const int number3 = key0 + key;
+                                                    const int number4 = k_chunk_2 + k;
+                                                    seen_3[i] = l_first[i] <= number3
+                                                            && number3 <= l_last[i]
+                                                            && j_first[i] <= j_2 && j_2 <= j_last[i]
+                                                            && k_first[i] <= number4
+                                                            && number4 <= k_last[i] ? 1.0f : 0.0f;
+                                                }
+                                                #pragma unroll
+                                                for (int n = 0; n < 8; n++)
+                                                    #pragma unroll
+                                                    for (int i = 0; i < 4; i++) {
+                                                        const int col = 8 * n + lane % 4 * 2
+                                                                + i % 2;
+                                                        acc[n][i] = seen_3[i / 2] != 0.0f
+                                                                ? fmaf(p[i / 2],
+                                                                float(v3_tiles(tile,
+                                                                row0_tile + key, col))
+                                                                * (float(outer_vectors_3(0, col))
+                                                                * float(outer_vectors_4(k, col))),
+                                                                acc[n][i]) : acc[n][i];
+                                                    }
+                                            }
+                                        } else {
+                                            #pragma unroll
+                                            for (int n = 0; n < 4; n++)
+                                                #pragma unroll
+                                                for (int i = 0; i < 4; i++)
+                                                    w[n][i] = pack_bf16(s_even[2 * n
+                                                            + i / 2][i % 2 * 2],
+                                                            s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                                            wgmma_fence(pv, w);
+                                            #pragma unroll
+                                            for (int k4 = 0; k4 < 4; k4++)
+                                                wgmma_trans_n64_bf16(pv, w[k4],
+                                                        v3_tiles.mn_major(tile, row0_tile + 16 * k4,
+                                                        0), true);
+                                            wgmma_commit();
+                                            wgmma_wait<0>(pv, w);
+                                            summed = true;
+                                        }
+                                    }
+                                }
+                                if (summed) {
                                     #pragma unroll
                                     for (int n = 0; n < 8; n++)
                                         #pragma unroll
-                                        for (int i = 0; i < 4; i++)
-                                            top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
-                                    bool rises = false;
-                                    #pragma unroll
-                                    for (int i = 0; i < 2; i++)
-                                        rises |= m[i] + 8.0f < top[i];
-                                    rises = warp_any(rises);
-
-                                    // some row of this warp found a much larger score
-                                    if (rises) {
-                                        float alpha[2];
-                                        #pragma unroll
                                         for (int i = 0; i < 2; i++) {
-                                            top[i] = quad_max(top[i]);
-                                            top[i] = fmaxf(m[i], top[i]);
-                                            alpha[i] = ex2(m[i] - top[i]);
-                                            alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
-                                            m[i] = top[i];
-                                            l[i] = __fmul_rn(l[i], alpha[i]);
+                                            const int col = 8 * n + lane % 4 * 2 + i;
+                                            v_outer[n][i] = float(outer_vectors_3(0, col))
+                                                    * float(outer_vectors_4(k, col));
                                         }
-                                        #pragma unroll
-                                        for (int n = 0; n < 8; n++)
-                                            #pragma unroll
-                                            for (int i = 0; i < 4; i++) {
-                                                acc[n][i] *= alpha[i / 2];
-                                                pv[n][i] *= alpha[i / 2];
-                                            }
-                                    }
-
-                                    // weights, relative to m; each lane sums its own columns
-                                    float shift[2];
-                                    #pragma unroll
-                                    for (int i = 0; i < 2; i++)
-                                        shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
                                     #pragma unroll
                                     for (int n = 0; n < 8; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++) {
-                                            s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
-                                                    shift[i / 2]));
-                                            l[i / 2] += s_even[n][i];
+                                            acc[n][i] = fmaf(pv[n][i], v_outer[n][i % 2],
+                                                    acc[n][i]);
+                                            pv[n][i] = 0.0f;
                                         }
-                                    #pragma unroll
-                                    for (int n = 0; n < 4; n++)
-                                        #pragma unroll
-                                        for (int i = 0; i < 4; i++)
-                                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                                    wgmma_fence(pv, w);
-                                    #pragma unroll
-                                    for (int k4 = 0; k4 < 4; k4++)
-                                        wgmma_trans_n64_bf16(pv, w[k4],
-                                                v3_tiles.mn_major(tile, row0_tile + 16 * k4, 0),
-                                                true);
-                                    wgmma_commit();
-                                    wgmma_wait<0>(pv, w);
                                 }
                             }
-                            #pragma unroll
-                            for (int n = 0; n < 8; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++) {
-                                    const int col = 8 * n + lane % 4 * 2 + i;
-                                    v_outer[n][i] = float(outer_vectors_3(0, col))
-                                            * float(outer_vectors_4(k, col));
-                                }
-                            #pragma unroll
-                            for (int n = 0; n < 8; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 4; i++) {
-                                    acc[n][i] = fmaf(pv[n][i], v_outer[n][i % 2], acc[n][i]);
-                                    pv[n][i] = 0.0f;
-                                }
+                            parity = 1 - parity;
                         }
-                        parity = 1 - parity;
+                        __syncthreads();
                     }
-                    __syncthreads();
                 }
+                bool wild = false;
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        wild |= acc[n][i] != acc[n][i];
+                wild = __syncthreads_or(wild);
+                if (!wild || pass == 1)
+                    break;
+                #pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    m[i] = -INFINITY;
+                    l[i] = 0.0f;
+                }
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        acc[n][i] = 0.0f;
+                        pv[n][i] = 0.0f;
+                    }
             }
         }
     } else {

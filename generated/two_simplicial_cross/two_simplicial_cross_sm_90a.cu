@@ -896,11 +896,11 @@ two_simplicial_cross_sm_90a(
         for (int n = 0; n < 8; n++)
             #pragma unroll
             for (int i = 0; i < 4; i++)
-                again |= !(9.094947e-13f < l_all[i / 2] && l_all[i / 2] < 1.1529215e+18f
-                        && fabsf(acc[n][i]) < INFINITY);
+                again |= !(fabsf(acc[n][i]) < INFINITY && 9.094947e-13f < l_all[i / 2]
+                        && l_all[i / 2] < 1.1529215e+18f);
         again = __syncthreads_or(again);
 
-        // weights left the range of 2^s: again with the running maximum
+        // sums left the range of the fast pass: again, exactly
         if (again) {
             #pragma unroll
             for (int i = 0; i < 2; i++) {
@@ -990,9 +990,9 @@ two_simplicial_cross_sm_90a(
                                 a[n][i] = mul_bf16x2(q_rows[n][i], k1_outer[n][i / 2]);
                         #pragma unroll 1
                         for (int step_4 = 0; step_4 < 4; step_4++) {
+                            const int key0 = base_3 + (192 - step_4 * 64);
                             const int tile = floor_div(192 - step_4 * 64, 64);
                             const int row0_tile = floor_mod(192 - step_4 * 64, 64);
-                            const int key0 = base_3 + (192 - step_4 * 64);
                             if (key0 <= k_high && k_low <= key0 + 63) {
                                 wgmma_fence(s_even, a);
                                 #pragma unroll

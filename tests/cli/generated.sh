@@ -30,7 +30,7 @@ assemble() {
 		exit 255
 	}
 	rm "$log.cubin"
-	if grep "Performance Loss" "$log"; then
+	if grep -e "Performance Loss" -e "(C75[0-9]*)" "$log"; then
 		echo "$2"
 		exit 255
 	fi

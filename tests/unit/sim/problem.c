@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* --- the kernel --- */
 
@@ -84,6 +85,8 @@ static bool lower(problem *p)
 	m = model_choose(p->spec, NULL, d);
 	if (!m || !gpu_plan_make(m, p->c.target ? p->c.target : "sm_80", NULL, &p->plan, d))
 		return false;
+	if (p->c.family != p->plan.family && p->c.family)
+		fail_msg("%s: not of the family: %s", p->c.spec, p->plan.why.data);
 	set_sizes(p);
 	p->program = gpu_lower(p->arena, &p->plan, d);
 	if (!p->program)
@@ -444,4 +447,59 @@ uint64_t problem_digest(const problem *p)
 		for (int64_t i = 0; i < output_bytes(p, t); i++)
 			h = (h ^ p->data[t][i]) * 1099511628211u;
 	return h;
+}
+
+/* --- all of it --- */
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void describe(const problem_case *c, text *out)
+{
+	text_printf(out, "%s %s %s%s", c->spec, c->dims, c->defines ? c->defines : "",
+		c->unaligned ? " unaligned" : "");
+	if (c->wild)
+		text_printf(out, ", wild %s", c->wild);
+	if (c->target)
+		text_printf(out, ", %s", c->target);
+}
+
+bool problem_check(const problem_case *c, double tolerance)
+{
+	char where[200];
+	sim_report r;
+	problem p;
+	text out = {0};
+	double t0 = now(), t1, t2, error;
+	bool ok;
+
+	describe(c, &out);
+	if (!problem_open(&p, c)) {
+		printf("%s: no GPU form\n", out.data);
+		return false;
+	}
+	t1 = now();
+	ok = problem_simulate(&p, p.program, &r);
+	t2 = now();
+	problem_reference(&p);
+	error = problem_error(&p, where, sizeof where);
+	printf("%-60s sim %.2fs ref %.2fs lower %.2fs error %.1e statements %lld conflicts %lld\n",
+		out.data, t2 - t1, now() - t2, t1 - t0, error, (long long)r.statements,
+		(long long)r.conflicts);
+	text_put(&out, "\n");
+	sim_report_print(&r, &out);
+	if (!ok)
+		printf("%s\n", out.data);
+	else if (!(error <= tolerance))
+		printf("%s  %s: error %g\n", out.data, where, error);
+	ok = ok && error <= tolerance;
+	sim_report_free(&r);
+	text_free(&out);
+	problem_close(&p);
+	return ok;
 }

@@ -24,6 +24,7 @@ typedef struct {
 	const char *wild;
 	bool bare; /* rows and outer positions are read from global memory: no barrier to spare */
 	int scale; /* of what the first input holds; 0: 1 */
+	gpu_family family; /* the plan must be of it; 0: of any */
 } problem_case;
 
 typedef struct {
@@ -54,3 +55,6 @@ void problem_reference(problem *p);
 double problem_error(const problem *p, char *where, size_t size);
 /* Bytes of all outputs, and a digest of them. */
 uint64_t problem_digest(const problem *p);
+/* Simulates one case: no fault, and results within the tolerance; prints its times and what is
+ * wrong. */
+bool problem_check(const problem_case *c, double tolerance);

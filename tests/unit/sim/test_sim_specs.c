@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define ALIGNED(s, sizes, constants)                                                               \
 	{                                                                                          \
@@ -29,64 +28,13 @@
 		.key_tile = tile, .resident = keys, .slots = n                                     \
 	}
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void describe(const problem_case *c, text *out)
-{
-	text_printf(out, "%s %s %s%s", c->spec, c->dims, c->defines ? c->defines : "",
-		c->unaligned ? " unaligned" : "");
-	if (c->wild)
-		text_printf(out, ", wild %s", c->wild);
-}
-
-static bool check_case(const problem_case *c, double tolerance)
-{
-	char where[200];
-	sim_report r;
-	problem p;
-	text out = {0};
-	double t0 = now(), t1, t2, error;
-	bool ok;
-
-	describe(c, &out);
-	if (!problem_open(&p, c)) {
-		printf("%s: no GPU form\n", out.data);
-		return false;
-	}
-	t1 = now();
-	ok = problem_simulate(&p, p.program, &r);
-	t2 = now();
-	problem_reference(&p);
-	error = problem_error(&p, where, sizeof where);
-	printf("%-60s sim %.2fs ref %.2fs lower %.2fs error %.1e statements %lld conflicts %lld\n",
-		out.data, t2 - t1, now() - t2, t1 - t0, error, (long long)r.statements,
-		(long long)r.conflicts);
-	text_put(&out, "\n");
-	sim_report_print(&r, &out);
-	if (!ok)
-		printf("%s\n", out.data);
-	else if (!(error <= tolerance))
-		printf("%s  %s: error %g\n", out.data, where, error);
-	ok = ok && error <= tolerance;
-	sim_report_free(&r);
-	text_free(&out);
-	problem_close(&p);
-	return ok;
-}
-
 /* Faults and the error against the reference of one case; prints what is wrong. */
 static int check_all(const problem_case *c, int n)
 {
 	int bad = 0;
 
 	for (int i = 0; i < n; i++)
-		bad += !check_case(&c[i], 2e-2);
+		bad += !problem_check(&c[i], 2e-2);
 	return bad;
 }
 
@@ -107,7 +55,7 @@ static void aligned_order_1(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(order_1); i++)
-		bad += !check_case(
+		bad += !problem_check(
 			&(problem_case)ALIGNED(order_1[i], "B=2,N=67,M=35,H=6,G=2", "D=48"), 2e-2);
 	assert_int_equal(bad, 0);
 }
@@ -119,7 +67,7 @@ static void unaligned_order_1(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(order_1); i++)
-		bad += !check_case(
+		bad += !problem_check(
 			&(problem_case)UNALIGNED(order_1[i], "B=2,N=67,M=35,H=6,G=2", "D=33"),
 			2e-2);
 	assert_int_equal(bad, 0);
@@ -131,7 +79,7 @@ static void aligned_order_2(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(order_2); i++)
-		bad += !check_case(
+		bad += !problem_check(
 			&(problem_case)ALIGNED(order_2[i], "B=2,N=67,M=35,H=6,G=2", "D=48"), 2e-2);
 	assert_int_equal(bad, 0);
 }
@@ -142,29 +90,8 @@ static void unaligned_order_2(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(order_2); i++)
-		bad += !check_case(
+		bad += !problem_check(
 			&(problem_case)UNALIGNED(order_2[i], "B=1,N=35,M=19,H=6,G=2", "D=33"),
-			2e-2);
-	assert_int_equal(bad, 0);
-}
-
-/* Products of warpgroups, where the spec allows them. */
-static void warpgroups(void **state)
-{
-	int bad = 0;
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(order_1); i++)
-		bad += !check_case(&(problem_case){.spec = order_1[i],
-					   .dims = "B=2,N=133,M=71,H=6,G=2",
-					   .defines = "D=48",
-					   .target = "sm_90a"},
-			2e-2);
-	for (size_t i = 0; i < COUNT(order_2); i++)
-		bad += !check_case(&(problem_case){.spec = order_2[i],
-					   .dims = "B=1,N=67,M=35,H=4,G=2",
-					   .defines = "D=48",
-					   .target = "sm_90a"},
 			2e-2);
 	assert_int_equal(bad, 0);
 }
@@ -322,7 +249,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(unaligned_order_1),
 		cmocka_unit_test(aligned_order_2),
 		cmocka_unit_test(unaligned_order_2),
-		cmocka_unit_test(warpgroups),
 		cmocka_unit_test(other_forms),
 		cmocka_unit_test(windows),
 		cmocka_unit_test(short_sequences),
@@ -333,10 +259,10 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 2)
-		return !check_case(&(problem_case){.spec = argv[1],
-					   .dims = argv[2],
-					   .defines = argc > 3 && argv[3][0] ? argv[3] : NULL,
-					   .target = argc > 4 ? argv[4] : NULL},
+		return !problem_check(&(problem_case){.spec = argv[1],
+					      .dims = argv[2],
+					      .defines = argc > 3 && argv[3][0] ? argv[3] : NULL,
+					      .target = argc > 4 ? argv[4] : NULL},
 			2e-2);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
