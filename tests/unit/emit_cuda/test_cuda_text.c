@@ -417,13 +417,14 @@ static char *emit_case(arena *a, const char *name)
 	return s;
 }
 
-/* ptxas tells of products that it runs one after the other, and of spills, and goes on. */
-static void assemble(const char *name, const char *kernel)
+/* ptxas tells of products that it runs one after the other, and of spills, and goes on: at most
+ * `most` bytes may be spilled. */
+static void assemble(const char *name, const char *kernel, int most)
 {
 	char path[] = "/tmp/trikl-XXXXXX.cu", command[1024], line[1024];
 	int fd = mkstemps(path, 3);
 	FILE *f = fdopen(fd, "w");
-	bool seen = false;
+	int spilled = -1;
 
 	assert_non_null(f);
 	fputs(kernel, f);
@@ -436,13 +437,17 @@ static void assemble(const char *name, const char *kernel)
 	f = popen(command, "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof line, f)) {
-		seen = seen || strstr(line, " 0 bytes spill stores, 0 bytes spill loads");
+		const char *at = strstr(line, " bytes stack frame, ");
+
+		if (at && atoi(at + 20) > spilled)
+			spilled = atoi(at + 20);
 		if (strstr(line, "(C75") || strstr(line, "error") || strstr(line, "warning"))
 			fail_msg("%s: %s", name, line);
 	}
 	assert_int_equal(pclose(f), 0);
-	assert_true(seen);
 	unlink(path);
+	if (spilled < 0 || spilled > most)
+		fail_msg("%s: %d bytes of spill stores, at most %d", name, spilled, most);
 }
 
 static void hopper_phrases(void **state)
@@ -485,9 +490,10 @@ static void hopper_compiles(void **state)
 		skip();
 	a = arena_create();
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		assemble(cases[i], emit_case(a, cases[i]));
+		assemble(cases[i], emit_case(a, cases[i]), 0);
+	/* most of it in the exact passes, which hold scores, sums and the values of a key */
 	for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
-		assemble(specs[i], emit_spec(a, specs[i], "sm_90a"));
+		assemble(specs[i], emit_spec(a, specs[i], "sm_90a"), 192);
 	arena_destroy(a);
 }
 
