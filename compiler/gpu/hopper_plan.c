@@ -10,8 +10,11 @@
 enum {
 	REGISTERS_OTHER = 16, /* addresses, row vectors, loop counters */
 	REGISTERS_AIM = 250,
-	CHUNK = 32,    /* outer vectors staged at a time */
-	BARRIERS = 512 /* bytes */
+	REGISTERS_OF_THREE = 160, /* in three warpgroups */
+	REGISTERS_OF_FOUR = 120,
+	CHUNK = 32,            /* outer vectors staged at a time */
+	KEY_WORDS = 320 * 256, /* elements of a block's keys and values without outer axes */
+	BARRIERS = 512         /* bytes */
 };
 
 static int pad(int64_t x, int unit)
@@ -60,6 +63,23 @@ static bool is_of_a(const row_form *m, const model_stream *st)
 	return false;
 }
 
+static bool is_affine(const expr *x)
+{
+	expr *const *kid;
+	int kids;
+
+	if (!x)
+		return true;
+	if (x->op != EXPR_ADD && x->op != EXPR_SUB)
+		return x->op == EXPR_COORD || x->op == EXPR_CONST_INT || x->op == EXPR_PARAM ||
+		       x->op == EXPR_LENGTH;
+	kids = expr_kids(x, &kid);
+	for (int i = 0; i < kids; i++)
+		if (!is_affine(kid[i]))
+			return false;
+	return true;
+}
+
 static int register_need(const gpu_plan *p, int key_tile)
 {
 	const row_form *m = p->form;
@@ -70,6 +90,10 @@ static int register_need(const gpu_plan *p, int key_tile)
 			n += pad(p->streams.item[i].d->extent, 16) / 4;
 	if (m->outers)
 		n += p->e_total / 2;
+	if (m->c || m->masks || !m->f_linear) /* more than a product on the way to a score */
+		n += 16;
+	if (m->masks || !is_affine(m->inner->window.first) || !is_affine(m->inner->window.last))
+		n += 16;
 	/* vectors of one outer stream lie where a score tile is free */
 	for (int i = 0, seen = 0; i < p->streams.count; i++)
 		if (p->streams.item[i].outer >= 0 && is_of_a(m, &p->streams.item[i]) && seen++)
@@ -104,11 +128,25 @@ static int64_t shared_need(const gpu_plan *p)
 
 /* --- choices --- */
 
+static int widest_tile(const gpu_plan *p, int aim)
+{
+	static const int sizes[] = {64, 48, 32, 16};
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+		if (register_need(p, sizes[i]) <= aim)
+			return sizes[i];
+	return 0;
+}
+
+/* Without outer axes every block reads keys for one product a row: more rows a block, fewer reads.
+ * Three warpgroups leave a thread fewer registers. */
 static void choose_rows(gpu_plan *p)
 {
 	const sema_setting *rows = gpu_setting(p, "rows");
 
 	p->rows = 128;
+	if (!p->form->outers && widest_tile(p, REGISTERS_OF_THREE) >= 32)
+		p->rows = 192;
 	if (rows && rows->integer >= 64 && rows->integer <= 256 && rows->integer % 64 == 0)
 		p->rows = (int)rows->integer;
 	p->warps = p->rows / 16;
@@ -116,13 +154,11 @@ static void choose_rows(gpu_plan *p)
 
 static bool choose_key_tile(gpu_plan *p)
 {
-	static const int sizes[] = {64, 48, 32, 16};
 	const sema_setting *x = gpu_setting(p, "tile");
 
-	p->key_tile = 0;
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !p->key_tile; i++)
-		if (register_need(p, sizes[i]) <= REGISTERS_AIM)
-			p->key_tile = sizes[i];
+	p->key_tile = widest_tile(p, p->rows > 192   ? REGISTERS_OF_FOUR
+				     : p->rows > 128 ? REGISTERS_OF_THREE
+						     : REGISTERS_AIM);
 	if (x && x->integer >= 16 && x->integer <= 256 && x->integer % 16 == 0)
 		p->key_tile = (int)x->integer;
 	if (!p->key_tile)
@@ -134,6 +170,17 @@ static bool choose_key_tile(gpu_plan *p)
 	return true;
 }
 
+/* Keys of a block. Blocks join at a step without overlap: longer ones have fewer. */
+static int wanted_keys(const gpu_plan *p, int unit)
+{
+	int most = p->form->outers ? 256 : 512, keys = most / unit * unit;
+
+	while (!p->form->outers && keys > 256 &&
+		(int64_t)keys * (p->d_pad + p->e_total) > KEY_WORDS)
+		keys -= unit;
+	return keys;
+}
+
 /* A block has an even number of steps, whole tiles. */
 static bool choose_resident(gpu_plan *p, const arch *a)
 {
@@ -142,7 +189,7 @@ static bool choose_resident(gpu_plan *p, const arch *a)
 	int64_t most = a->shared_block;
 
 	p->chunk = p->form->outers ? CHUNK : 0;
-	p->resident = 256 / unit * unit;
+	p->resident = wanted_keys(p, unit);
 	if (x && x->integer >= unit && x->integer <= 512)
 		p->resident = (int)(x->integer / unit * unit);
 	while (p->resident > unit && shared_need(p) > most)
