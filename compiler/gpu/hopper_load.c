@@ -93,17 +93,12 @@ static void declare_streams(hopper *h)
 	h->rows->what = "row operands on their way to registers";
 }
 
-/* Every segment's A is a product with one row stream: scaling the rows once scales every A. */
-static bool rows_take_scale(const hopper *h, const expr *x, int *rows)
+/* A is a row operand as it stands: scaled once, it needs no scale at each score. */
+static bool is_row_stream(const hopper *h, const expr *x)
 {
 	int s = model_stream_find(&h->plan->streams, x);
 
-	if (s >= 0) {
-		*rows += h->plan->streams.item[s].outer < 0;
-		return true;
-	}
-	return x->op == EXPR_MUL && rows_take_scale(h, x->arg[0], rows) &&
-	       rows_take_scale(h, x->arg[1], rows);
+	return s >= 0 && h->plan->streams.item[s].outer < 0;
 }
 
 static void declare_registers(hopper *h)
@@ -113,12 +108,8 @@ static void declare_registers(hopper *h)
 	loc at = g->s->at;
 
 	g->rows_scaled = true;
-	for (int i = 0; i < g->m->segments; i++) {
-		int rows = 0;
-
-		g->rows_scaled = g->rows_scaled && rows_take_scale(h, g->m->segment[i].a, &rows) &&
-				 rows == 1;
-	}
+	for (int i = 0; i < g->m->segments; i++)
+		g->rows_scaled = g->rows_scaled && is_row_stream(h, g->m->segment[i].a);
 	for (int i = 0; i < g->m->segments; i++)
 		gpu_declare_a(g, i);
 	if (g->m->c)

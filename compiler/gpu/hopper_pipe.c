@@ -309,7 +309,9 @@ static void softmax(hopper *h, int step)
 		tile_end(g->p);
 	if (!g->m->normalised)
 		return;
-	tile_map(g->p, at, tile_whole(s), tx_1(g->p, TX_EX2, tx_frag(g->p, s)));
+	tile_map(g->p, at, tile_whole(s),
+		tx_1(g->p, TX_EX2,
+			op2(g, TX_MUL, tx_frag(g->p, s), tx_f32(g->p, gpu_score_scale(g)))));
 	tile_reduce(g->p, at, g->l_sum, WORD_SUM, tile_whole(s));
 }
 

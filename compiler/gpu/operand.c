@@ -54,27 +54,33 @@ double gpu_linear_scale(const row_form *m)
 	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
 }
 
+/* Whether the scale waits for the f32 scores. The wgmma family keeps it there only where A is a
+ * product of 16-bit vectors: one more rounding of it would show. */
+static bool scale_in_scores(const gpu_cx *g)
+{
+	if (gpu_linear_scale(g->m) <= 0)
+		return false;
+	if (g->plan->family != GPU_WGMMA)
+		return true;
+	for (int i = 0; i < g->m->segments; i++)
+		if (!gpu_is_product(g->plan, g->m->segment[i].a))
+			return false;
+	return !g->rows_scaled;
+}
+
 double gpu_a_scale(const gpu_cx *g)
 {
-	const row_form *m = g->m;
-
-	if (g->plan->family == GPU_WGMMA)
-		return g->rows_scaled ? 1 : gpu_linear_scale(m);
-	return gpu_linear_scale(m) > 0 ? 1 : gpu_linear_scale(m);
+	return scale_in_scores(g) || g->rows_scaled ? 1 : gpu_linear_scale(g->m);
 }
 
 static double c_scale(const gpu_cx *g)
 {
-	return g->plan->family == GPU_WGMMA ? gpu_linear_scale(g->m) : gpu_a_scale(g);
+	return scale_in_scores(g) ? 1 : gpu_linear_scale(g->m);
 }
 
 double gpu_score_scale(const gpu_cx *g)
 {
-	const row_form *m = g->m;
-
-	if (g->plan->family == GPU_WGMMA)
-		return 1;
-	return gpu_linear_scale(m) > 0 ? gpu_linear_scale(m) : 1;
+	return scale_in_scores(g) ? gpu_linear_scale(g->m) : 1;
 }
 
 /* How many streams x is the product of; -1: it is something else. */
