@@ -123,7 +123,7 @@ void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
 /* Gv at the current outer position and a column of O; NULL: 1. */
 X gpu_outer_value(gpu_cx *g, int output);
 /* A linear score's scale is applied to the f32 scores, so that A = q stays exact; a scale that is
- * not positive, and every scale of the wgmma family, goes into A and c instead. Softmax scores are
+ * not positive, and one of the wgmma family where A is no product, goes into A and c instead. Softmax scores are
  * in log2 units after it. */
 double gpu_a_scale(const gpu_cx *g);
 double gpu_score_scale(const gpu_cx *g);
