@@ -19,21 +19,18 @@ using namespace trikl;
 
 constexpr int WARPS = 8, THREADS = 32 * WARPS;
 
-// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 32 columns, 16 deep;
+// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 16 columns, 16 deep;
 // a in registers, the columns of b in rows of shared memory
-__device__ __forceinline__ void wgmma_n32_bf16(
+__device__ __forceinline__ void wgmma_n16_bf16(
     float (*d)[4], const uint32_t (&a)[4], uint64_t b, bool more)
 {
     asm volatile(
-        "{\n.reg .pred more;\nsetp.ne.b32 more, %21, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, "
-        "%12, %13, %14, %15}, "
-        "{%16, %17, %18, %19}, %20, more, 1, 1, 0;\n}"
+        "{\n.reg .pred more;\nsetp.ne.b32 more, %13, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7}, "
+        "{%8, %9, %10, %11}, %12, more, 1, 1, 0;\n}"
         : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]),
-          "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]),
-          "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
-          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3])
+          "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(more)));
 }
 
@@ -169,9 +166,9 @@ pairwise_sm_90a(
     uint32_t k1_outer[8][2];  // outer key of this step
     uint32_t a[8][4];  // A of this outer step
     float c[2];
-    float s_even[4][4];  // scores of an even step, then its weights
-    float s_odd[4][4];  // scores of an odd step
-    uint32_t w[2][4];  // weights of the step whose value product is next
+    float s_even[2][4];  // scores of an even step, then its weights
+    float s_odd[2][4];  // scores of an odd step
+    uint32_t w[4];  // weights of the step whose value product is next
     int k_first[2], k_last[2], j_first[2], j_last[2];
     uint32_t v_outer[16];
     if (k_low <= k_high && j_low <= j_high) {
@@ -270,10 +267,8 @@ pairwise_sm_90a(
                 bool owed = false;
                 int owed_base = 0;
                 #pragma unroll
-                for (int n = 0; n < 2; n++)
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[n][i] = pack_bf16(0.0f, 0.0f);
+                for (int i = 0; i < 4; i++)
+                    w[i] = pack_bf16(0.0f, 0.0f);
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -325,20 +320,18 @@ pairwise_sm_90a(
                         wgmma_fence(s_even, a);
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3, 32, 16 * k), k > 0);
+                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3, 48, 16 * k), k > 0);
                         wgmma_commit();
                     } else {
                         if (step_2 == 0) {
                             key_full.await(3, parity);
                         }
                         wgmma_fence(pv, w, s_even, a);
-                        #pragma unroll
-                        for (int k = 0; k < 2; k++)
-                            wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
+                        wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 0, 0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3, 32, 16 * k), k > 0);
+                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3, 48, 16 * k), k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
                         if (owed) {
@@ -363,14 +356,14 @@ pairwise_sm_90a(
                     wgmma_fence(s_odd, a);
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(3, 0, 16 * k), k > 0);
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_even);
                     const int number = j_chunk + step_2;
-                    if (k_full_low <= base + 224 && base + 255 <= k_full_high
+                    if (k_full_low <= base + 240 && base + 255 <= k_full_high
                             && j_full_low <= number && number <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -395,11 +388,11 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 224 + col;
+                                const int position = base + 240 + col;
                                 const int number2 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number2
@@ -408,52 +401,31 @@ pairwise_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
                     if (step_2 == 0) {
                         value_full.await(3, parity);
                     }
-                    if (step_2 == 0) {
-                        key_full.await(2, parity);
-                    }
                     wgmma_fence(pv, s_even, w, a);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3, 32 + 16 * k, 0),
-                                k > 0);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 48, 0), false);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(2, 32, 16 * k), k > 0);
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3, 16, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_2 = key_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_2, 8) == 7) {
-                            key_full.expect(3, 16384);
-                            tma_load(k2_tiles.at(3, 0, 0), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 0);
-                            tma_load(k2_tiles.at(3, 0, 64), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 64);
-                        }
-                    }
                     const int number2 = j_chunk + step_2;
-                    if (k_full_low <= base + 192 && base + 223 <= k_full_high
+                    if (k_full_low <= base + 224 && base + 239 <= k_full_high
                             && j_full_low <= number2 && number2 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -468,11 +440,11 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 192 + col;
+                                const int position = base + 224 + col;
                                 const int number3 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number3
@@ -481,7 +453,7 @@ pairwise_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -489,26 +461,21 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
-                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
                     wgmma_fence(pv, s_odd, w, a);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3, 16 * k, 0), true);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 32, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(2, 0, 16 * k), k > 0);
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_even);
                     const int number3 = j_chunk + step_2;
-                    if (k_full_low <= base + 160 && base + 191 <= k_full_high
+                    if (k_full_low <= base + 208 && base + 223 <= k_full_high
                             && j_full_low <= number3 && number3 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -523,11 +490,11 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 160 + col;
+                                const int position = base + 208 + col;
                                 const int number4 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number4
@@ -536,7 +503,122 @@ pairwise_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_even[n][i] = ex2(s_even[n][i]);
+                            l[i / 2] += s_even[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        key_full.await(2, parity);
+                    }
+                    wgmma_fence(pv, s_even, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 16, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(2, 48, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_odd);
+                    if (load_2) {
+                        const int before_2 = key_done.next(3);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_2, 8) == 7) {
+                            key_full.expect(3, 16384);
+                            tma_load(k2_tiles.at(3, 0, 0), k2_map, key_full.at(3), b,
+                                    base - 256 + 192, g, 0);
+                            tma_load(k2_tiles.at(3, 0, 64), k2_map, key_full.at(3), b,
+                                    base - 256 + 192, g, 64);
+                        }
+                    }
+                    const int number4 = j_chunk + step_2;
+                    if (k_full_low <= base + 192 && base + 207 <= k_full_high
+                            && j_full_low <= number4 && number4 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 192 + col;
+                                const int number5 = j_chunk + step_2;
+                                s_odd[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number5
+                                        && number5 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    wgmma_fence(pv, s_odd, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 0, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(2, 32, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_even);
+                    const int number5 = j_chunk + step_2;
+                    if (k_full_low <= base + 176 && base + 191 <= k_full_high
+                            && j_full_low <= number5 && number5 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_even[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 176 + col;
+                                const int number6 = j_chunk + step_2;
+                                s_even[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number6
+                                        && number6 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
@@ -556,44 +638,24 @@ pairwise_sm_90a(
                         }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
                     if (step_2 == 0) {
                         value_full.await(2, parity);
                     }
-                    if (step_2 == 0) {
-                        key_full.await(1, parity);
-                    }
                     wgmma_fence(pv, s_even, w, a);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(2, 32 + 16 * k, 0), true);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 48, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(1, 32, 16 * k), k > 0);
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(2, 16, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_4 = key_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_4, 8) == 7) {
-                            key_full.expect(2, 16384);
-                            tma_load(k2_tiles.at(2, 0, 0), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 0);
-                            tma_load(k2_tiles.at(2, 0, 64), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 64);
-                        }
-                    }
-                    const int number4 = j_chunk + step_2;
-                    if (k_full_low <= base + 128 && base + 159 <= k_full_high
-                            && j_full_low <= number4 && number4 <= j_full_high) {
+                    const int number6 = j_chunk + step_2;
+                    if (k_full_low <= base + 160 && base + 175 <= k_full_high
+                            && j_full_low <= number6 && number6 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -608,20 +670,20 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 128 + col;
-                                const int number5 = j_chunk + step_2;
+                                const int position = base + 160 + col;
+                                const int number7 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number5
-                                        && number5 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number7
+                                        && number7 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -629,26 +691,21 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
-                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
                     wgmma_fence(pv, s_odd, w, a);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(2, 16 * k, 0), true);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 32, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(1, 0, 16 * k), k > 0);
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(2, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_even);
-                    const int number5 = j_chunk + step_2;
-                    if (k_full_low <= base + 96 && base + 127 <= k_full_high
-                            && j_full_low <= number5 && number5 <= j_full_high) {
+                    const int number7 = j_chunk + step_2;
+                    if (k_full_low <= base + 144 && base + 159 <= k_full_high
+                            && j_full_low <= number7 && number7 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -663,20 +720,135 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 96 + col;
-                                const int number6 = j_chunk + step_2;
+                                const int position = base + 144 + col;
+                                const int number8 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number6
-                                        && number6 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number8
+                                        && number8 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_even[n][i] = ex2(s_even[n][i]);
+                            l[i / 2] += s_even[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        key_full.await(1, parity);
+                    }
+                    wgmma_fence(pv, s_even, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 16, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(1, 48, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_odd);
+                    if (load_2) {
+                        const int before_4 = key_done.next(2);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_4, 8) == 7) {
+                            key_full.expect(2, 16384);
+                            tma_load(k2_tiles.at(2, 0, 0), k2_map, key_full.at(2), b,
+                                    base - 256 + 128, g, 0);
+                            tma_load(k2_tiles.at(2, 0, 64), k2_map, key_full.at(2), b,
+                                    base - 256 + 128, g, 64);
+                        }
+                    }
+                    const int number8 = j_chunk + step_2;
+                    if (k_full_low <= base + 128 && base + 143 <= k_full_high
+                            && j_full_low <= number8 && number8 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 128 + col;
+                                const int number9 = j_chunk + step_2;
+                                s_odd[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number9
+                                        && number9 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    wgmma_fence(pv, s_odd, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 0, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(1, 32, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_even);
+                    const int number9 = j_chunk + step_2;
+                    if (k_full_low <= base + 112 && base + 127 <= k_full_high
+                            && j_full_low <= number9 && number9 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_even[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 112 + col;
+                                const int number10 = j_chunk + step_2;
+                                s_even[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number10
+                                        && number10 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
@@ -696,44 +868,24 @@ pairwise_sm_90a(
                         }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
                     if (step_2 == 0) {
                         value_full.await(1, parity);
                     }
-                    if (step_2 == 0) {
-                        key_full.await(0, parity);
-                    }
                     wgmma_fence(pv, s_even, w, a);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 32 + 16 * k, 0), true);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 48, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(0, 32, 16 * k), k > 0);
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(1, 16, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_6 = key_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_6, 8) == 7) {
-                            key_full.expect(1, 16384);
-                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 0);
-                            tma_load(k2_tiles.at(1, 0, 64), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 64);
-                        }
-                    }
-                    const int number6 = j_chunk + step_2;
-                    if (k_full_low <= base + 64 && base + 95 <= k_full_high && j_full_low <= number6
-                            && number6 <= j_full_high) {
+                    const int number10 = j_chunk + step_2;
+                    if (k_full_low <= base + 96 && base + 111 <= k_full_high
+                            && j_full_low <= number10 && number10 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -748,20 +900,20 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 64 + col;
-                                const int number7 = j_chunk + step_2;
+                                const int position = base + 96 + col;
+                                const int number11 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number7
-                                        && number7 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number11
+                                        && number11 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -769,26 +921,21 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
-                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
                     wgmma_fence(pv, s_odd, w, a);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 16 * k, 0), true);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 32, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(1, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_even);
-                    const int number7 = j_chunk + step_2;
-                    if (k_full_low <= base + 32 && base + 63 <= k_full_high && j_full_low <= number7
-                            && number7 <= j_full_high) {
+                    const int number11 = j_chunk + step_2;
+                    if (k_full_low <= base + 80 && base + 95 <= k_full_high
+                            && j_full_low <= number11 && number11 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -803,20 +950,135 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 32 + col;
-                                const int number8 = j_chunk + step_2;
+                                const int position = base + 80 + col;
+                                const int number12 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number8
-                                        && number8 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number12
+                                        && number12 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_even[n][i] = ex2(s_even[n][i]);
+                            l[i / 2] += s_even[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        key_full.await(0, parity);
+                    }
+                    wgmma_fence(pv, s_even, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 16, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(0, 48, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_odd);
+                    if (load_2) {
+                        const int before_6 = key_done.next(1);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_6, 8) == 7) {
+                            key_full.expect(1, 16384);
+                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
+                                    base - 256 + 64, g, 0);
+                            tma_load(k2_tiles.at(1, 0, 64), k2_map, key_full.at(1), b,
+                                    base - 256 + 64, g, 64);
+                        }
+                    }
+                    const int number12 = j_chunk + step_2;
+                    if (k_full_low <= base + 64 && base + 79 <= k_full_high
+                            && j_full_low <= number12 && number12 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 64 + col;
+                                const int number13 = j_chunk + step_2;
+                                s_odd[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number13
+                                        && number13 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    wgmma_fence(pv, s_odd, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 0, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(0, 32, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_even);
+                    const int number13 = j_chunk + step_2;
+                    if (k_full_low <= base + 48 && base + 63 <= k_full_high
+                            && j_full_low <= number13 && number13 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_even[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 48 + col;
+                                const int number14 = j_chunk + step_2;
+                                s_even[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number14
+                                        && number14 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
@@ -836,43 +1098,24 @@ pairwise_sm_90a(
                         }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_2 + 1 == chunk_steps ? 0
-                                    : step_2 + 1, 16 * n + lane % 4 * 2 + 8 * i);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
                     if (step_2 == 0) {
                         value_full.await(0, parity);
                     }
-                    wgmma_fence(pv, w);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
+                    wgmma_fence(pv, s_even, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 48, 0), true);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
-                    if (load_2) {
-                        const int before_8 = key_done.next(0);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_8, 8) == 7) {
-                            key_full.expect(0, 16384);
-                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 256, g,
-                                    0);
-                            tma_load(k2_tiles.at(0, 0, 64), k2_map, key_full.at(0), b, base - 256,
-                                    g, 64);
-                        }
-                    }
-                    const int number8 = j_chunk + step_2;
-                    if (k_full_low <= base && base + 31 <= k_full_high && j_full_low <= number8
-                            && number8 <= j_full_high) {
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(0, 16, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_odd);
+                    const int number14 = j_chunk + step_2;
+                    if (k_full_low <= base + 32 && base + 47 <= k_full_high
+                            && j_full_low <= number14 && number14 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -887,19 +1130,133 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 32 + col;
+                                const int number15 = j_chunk + step_2;
+                                s_odd[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number15
+                                        && number15 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    wgmma_fence(pv, s_odd, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 32, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_even);
+                    const int number15 = j_chunk + step_2;
+                    if (k_full_low <= base + 16 && base + 31 <= k_full_high
+                            && j_full_low <= number15 && number15 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_even[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 16 + col;
+                                const int number16 = j_chunk + step_2;
+                                s_even[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number16
+                                        && number16 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_even[n][i] = ex2(s_even[n][i]);
+                            l[i / 2] += s_even[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++)
+                            k1_outer[n][i] = outer_vectors.pair(step_2 + 1 == chunk_steps ? 0
+                                    : step_2 + 1, 16 * n + lane % 4 * 2 + 8 * i);
+                    wgmma_fence(pv, w);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 16, 0), true);
+                    wgmma_commit();
+                    wgmma_wait<1>(s_odd, a);
+                    if (load_2) {
+                        const int before_8 = key_done.next(0);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_8, 8) == 7) {
+                            key_full.expect(0, 16384);
+                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 256, g,
+                                    0);
+                            tma_load(k2_tiles.at(0, 0, 64), k2_map, key_full.at(0), b, base - 256,
+                                    g, 64);
+                        }
+                    }
+                    const int number16 = j_chunk + step_2;
+                    if (k_full_low <= base && base + 15 <= k_full_high && j_full_low <= number16
+                            && number16 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int base2 = base + col;
-                                const int number9 = j_chunk + step_2;
+                                const int number17 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                        && j_first[i / 2] <= number9 && number9 <= j_last[i / 2]
+                                        && j_first[i / 2] <= number17 && number17 <= j_last[i / 2]
                                         ? s_odd[n][i] + c[i / 2] : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -907,11 +1264,8 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
-                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
                     #pragma unroll
                     for (int n = 0; n < 16; n++)
                         v_outer[n] = outer_vectors_2.pair(step_2, 8 * n + lane % 4 * 2);
@@ -927,9 +1281,7 @@ pairwise_sm_90a(
                     load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
                 }
                 wgmma_fence(pv, w);
-                #pragma unroll
-                for (int k = 0; k < 2; k++)
-                    wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
+                wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 0, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
                 if (owed) {
@@ -957,10 +1309,8 @@ pairwise_sm_90a(
                 int base_2 = k_high - 255 + 192 - blocks_2 * 256;
                 int owed_tile = 0;
                 #pragma unroll
-                for (int n = 0; n < 2; n++)
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[n][i] = pack_bf16(0.0f, 0.0f);
+                for (int i = 0; i < 4; i++)
+                    w[i] = pack_bf16(0.0f, 0.0f);
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -1012,7 +1362,7 @@ pairwise_sm_90a(
                         wgmma_fence(s_even, a);
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 32, 16 * k),
+                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 48, 16 * k),
                                     k > 0);
                         wgmma_commit();
                     } else {
@@ -1020,14 +1370,11 @@ pairwise_sm_90a(
                             key_full.await(3 - block_3, parity);
                         }
                         wgmma_fence(pv, w, s_even, a);
-                        #pragma unroll
-                        for (int k = 0; k < 2; k++)
-                            wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0),
-                                    true);
+                        wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(owed_tile, 0, 0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 32, 16 * k),
+                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 48, 16 * k),
                                     k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
@@ -1041,15 +1388,15 @@ pairwise_sm_90a(
                     wgmma_fence(s_odd, a);
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(3 - block_3, 0, 16 * k),
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3 - block_3, 32, 16 * k),
                                 k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_even);
                     const int number = j_chunk + step_3;
-                    if (k_full_low <= base_2 + 32 && base_2 + 63 <= k_full_high
+                    if (k_full_low <= base_2 + 48 && base_2 + 63 <= k_full_high
                             && j_full_low <= number && number <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -1064,11 +1411,11 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base_2 + 32 + col;
+                                const int position = base_2 + 48 + col;
                                 const int number2 = j_chunk + step_3;
                                 s_even[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number2
@@ -1077,39 +1424,32 @@ pairwise_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
-                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_3 + 1 == chunk_steps ? 0
-                                    : step_3 + 1, 16 * n + lane % 4 * 2 + 8 * i);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
                     if (step_3 == 0) {
                         value_full.await(3 - block_3, parity);
                     }
-                    wgmma_fence(pv, w);
-                    #pragma unroll
-                    for (int k = 0; k < 2; k++)
-                        wgmma_trans_n128_bf16(pv, w[k],
-                                v2_tiles.mn_major(3 - block_3, 32 + 16 * k, 0), k > 0);
+                    wgmma_fence(pv, s_even, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3 - block_3, 48, 0), false);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 16, 16 * k),
+                                k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_odd);
                     const int number2 = j_chunk + step_3;
-                    if (k_full_low <= base_2 && base_2 + 31 <= k_full_high && j_full_low <= number2
-                            && number2 <= j_full_high) {
+                    if (k_full_low <= base_2 + 32 && base_2 + 47 <= k_full_high
+                            && j_full_low <= number2 && number2 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -1124,19 +1464,122 @@ pairwise_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base_2 + 32 + col;
+                                const int number3 = j_chunk + step_3;
+                                s_odd[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number3
+                                        && number3 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    wgmma_fence(pv, s_odd, w, a);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3 - block_3, 32, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3 - block_3, 0, 16 * k),
+                                k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_even);
+                    const int number3 = j_chunk + step_3;
+                    if (k_full_low <= base_2 + 16 && base_2 + 31 <= k_full_high
+                            && j_full_low <= number3 && number3 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_even[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base_2 + 16 + col;
+                                const int number4 = j_chunk + step_3;
+                                s_even[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number4
+                                        && number4 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_even[n][i] = ex2(s_even[n][i]);
+                            l[i / 2] += s_even[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++)
+                            k1_outer[n][i] = outer_vectors.pair(step_3 + 1 == chunk_steps ? 0
+                                    : step_3 + 1, 16 * n + lane % 4 * 2 + 8 * i);
+                    wgmma_fence(pv, w);
+                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3 - block_3, 16, 0), true);
+                    wgmma_commit();
+                    wgmma_wait<1>(s_odd, a);
+                    const int number4 = j_chunk + step_3;
+                    if (k_full_low <= base_2 && base_2 + 15 <= k_full_high && j_full_low <= number4
+                            && number4 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int base2 = base_2 + col;
-                                const int number3 = j_chunk + step_3;
+                                const int number5 = j_chunk + step_3;
                                 s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                        && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
+                                        && j_first[i / 2] <= number5 && number5 <= j_last[i / 2]
                                         ? s_odd[n][i] + c[i / 2] : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -1144,11 +1587,8 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
-                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    for (int i = 0; i < 4; i++)
+                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
                     #pragma unroll
                     for (int n = 0; n < 16; n++)
                         v_outer[n] = outer_vectors_2.pair(step_3, 8 * n + lane % 4 * 2);
@@ -1161,9 +1601,7 @@ pairwise_sm_90a(
                     }
                 }
                 wgmma_fence(pv, w);
-                #pragma unroll
-                for (int k = 0; k < 2; k++)
-                    wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0), true);
+                wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(owed_tile, 0, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
                 #pragma unroll
@@ -1343,23 +1781,23 @@ pairwise_sm_90a(
                             }
                             bool summed = pass == 0;
                             #pragma unroll 1
-                            for (int step_4 = 0; step_4 < 8; step_4++) {
-                                const int key0 = base_3 + (224 - step_4 * 32);
-                                const int tile = floor_div(224 - step_4 * 32, 64);
-                                const int row0_tile = floor_mod(224 - step_4 * 32, 64);
-                                if (key0 <= k_high && k_low <= key0 + 31) {
+                            for (int step_4 = 0; step_4 < 16; step_4++) {
+                                const int key0 = base_3 + (240 - step_4 * 16);
+                                const int tile = floor_div(240 - step_4 * 16, 64);
+                                const int row0_tile = floor_mod(240 - step_4 * 16, 64);
+                                if (key0 <= k_high && k_low <= key0 + 15) {
                                     wgmma_fence(s_even, a);
                                     #pragma unroll
                                     for (int k = 0; k < 8; k++)
-                                        wgmma_n32_bf16(s_even, a[k],
+                                        wgmma_n16_bf16(s_even, a[k],
                                                 k2_tiles.k_major(tile, row0_tile, 16 * k), k > 0);
                                     wgmma_commit();
                                     wgmma_wait<0>(s_even, a);
                                     const int number = j_chunk_2 + j;
-                                    if (k_full_low <= key0 && key0 + 31 <= k_full_high
+                                    if (k_full_low <= key0 && key0 + 15 <= k_full_high
                                             && j_full_low <= number && number <= j_full_high) {
                                         #pragma unroll
-                                        for (int n = 0; n < 4; n++)
+                                        for (int n = 0; n < 2; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++)
                                                 s_even[n][i] += c[i / 2];
@@ -1375,7 +1813,7 @@ pairwise_sm_90a(
                                             j_last[i] = min(row_i[i], N - 1);
                                         }
                                         #pragma unroll
-                                        for (int n = 0; n < 4; n++)
+                                        for (int n = 0; n < 2; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++) {
                                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
@@ -1395,7 +1833,7 @@ pairwise_sm_90a(
                                     for (int i = 0; i < 2; i++)
                                         top[i] = -INFINITY;
                                     #pragma unroll
-                                    for (int n = 0; n < 4; n++)
+                                    for (int n = 0; n < 2; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++)
                                             top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
@@ -1432,7 +1870,7 @@ pairwise_sm_90a(
                                     for (int i = 0; i < 2; i++)
                                         shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
                                     #pragma unroll
-                                    for (int n = 0; n < 4; n++)
+                                    for (int n = 0; n < 2; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++) {
                                             s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
@@ -1443,7 +1881,7 @@ pairwise_sm_90a(
                                     // a hidden value may be NaN or infinite: key by key
                                     const int number2 = j_chunk_2 + j;
                                     if (pass == 1 && !(k_full_low <= key0
-                                            && key0 + 31 <= k_full_high && j_full_low <= number2
+                                            && key0 + 15 <= k_full_high && j_full_low <= number2
                                             && number2 <= j_full_high)) {
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
@@ -1456,10 +1894,10 @@ pairwise_sm_90a(
                                             j_last[i] = min(row_i[i], N - 1);
                                         }
                                         #pragma unroll 1
-                                        for (int key = 0; key < 32; key++) {
-                                            float only[4][4];
+                                        for (int key = 0; key < 16; key++) {
+                                            float only[2][4];
                                             #pragma unroll
-                                            for (int n = 0; n < 4; n++)
+                                            for (int n = 0; n < 2; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++) {
                                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
@@ -1472,7 +1910,7 @@ pairwise_sm_90a(
                                             for (int i = 0; i < 2; i++)
                                                 p[i] = 0.0f;
                                             #pragma unroll
-                                            for (int n = 0; n < 4; n++)
+                                            for (int n = 0; n < 2; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++)
                                                     p[i / 2] += only[n][i];
@@ -1501,18 +1939,12 @@ pairwise_sm_90a(
                                         }
                                     } else {
                                         #pragma unroll
-                                        for (int n = 0; n < 2; n++)
-                                            #pragma unroll
-                                            for (int i = 0; i < 4; i++)
-                                                w[n][i] = pack_bf16(s_even[2 * n
-                                                        + i / 2][i % 2 * 2],
-                                                        s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                                        for (int i = 0; i < 4; i++)
+                                            w[i] = pack_bf16(s_even[i / 2][i % 2 * 2],
+                                                    s_even[i / 2][i % 2 * 2 + 1]);
                                         wgmma_fence(pv, w);
-                                        #pragma unroll
-                                        for (int k = 0; k < 2; k++)
-                                            wgmma_trans_n128_bf16(pv, w[k],
-                                                    v2_tiles.mn_major(tile, row0_tile + 16 * k, 0),
-                                                    true);
+                                        wgmma_trans_n128_bf16(pv, w,
+                                                v2_tiles.mn_major(tile, row0_tile, 0), true);
                                         wgmma_commit();
                                         wgmma_wait<0>(pv, w);
                                         summed = true;

@@ -3,39 +3,37 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  147504 bytes, dynamic
-//         k2_tiles: 2 x 96 x 128 bf16
-//         v2_tiles: 2 x 96 x 128 bf16
+// shared  180320 bytes, dynamic
+//         k2_tiles: 4 x 64 x 128 bf16
+//         v2_tiles: 4 x 64 x 128 bf16
 //         outer_vectors: 32 x 128 bf16
 //         outer_vectors_2: 32 x 128 bf16
 //         rows: 128 x 128 bf16
-//         key_full: 2 mbarriers
-//         value_full: 2 mbarriers
-//         key_done: 2 counters
-//         value_done: 2 counters
+//         key_full: 4 mbarriers
+//         value_full: 4 mbarriers
+//         key_done: 4 counters
+//         value_done: 4 counters
 #include "trikl_hopper.h"
 
 using namespace trikl;
 
 constexpr int WARPS = 8, THREADS = 32 * WARPS;
 
-// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 48 columns, 16 deep;
+// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 32 columns, 16 deep;
 // a in registers, the columns of b in rows of shared memory
-__device__ __forceinline__ void wgmma_n48_bf16(
+__device__ __forceinline__ void wgmma_n32_bf16(
     float (*d)[4], const uint32_t (&a)[4], uint64_t b, bool more)
 {
     asm volatile(
-        "{\n.reg .pred more;\nsetp.ne.b32 more, %29, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 "
+        "{\n.reg .pred more;\nsetp.ne.b32 more, %21, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, "
-        "%12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23}, "
-        "{%24, %25, %26, %27}, %28, more, 1, 1, 0;\n}"
+        "%12, %13, %14, %15}, "
+        "{%16, %17, %18, %19}, %20, more, 1, 1, 0;\n}"
         : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]),
           "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]),
           "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
-          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]),
-          "+f"(d[4][0]), "+f"(d[4][1]), "+f"(d[4][2]), "+f"(d[4][3]),
-          "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3])
+          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(more)));
 }
 
@@ -101,18 +99,18 @@ rank_one_sm_90a(
     const __grid_constant__ CUtensorMap v2_map)  // spec:24  o = sum(j, k) p * v1 * v2
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 96, 128> k2_tiles(shared);            // inner keys, one row a key
-    const panel_buffer<bf16, 96, 128> v2_tiles(shared + 49152);    // inner values, one row a key
+    const panel_buffer<bf16, 64, 128> k2_tiles(shared);            // inner keys, one row a key
+    const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);    // inner values, one row a key
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 128, 0> outer_vectors(shared + 98304);
+    const shared_buffer<bf16, 32, 128, 0> outer_vectors(shared + 131072);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 106496);
+    const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 139264);
     // row operands on their way to registers
-    const shared_buffer<bf16, 128, 128, 3> rows(shared + 114688);
-    const mbarriers<2> key_full(shared + 147456);
-    const mbarriers<2> value_full(shared + 147472);
-    const counters<2> key_done(shared + 147488);
-    const counters<2> value_done(shared + 147496);
+    const shared_buffer<bf16, 128, 128, 3> rows(shared + 147456);
+    const mbarriers<4> key_full(shared + 180224);
+    const mbarriers<4> value_full(shared + 180256);
+    const counters<4> key_done(shared + 180288);
+    const counters<4> value_done(shared + 180304);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -169,29 +167,29 @@ rank_one_sm_90a(
             pv[n][i] = 0.0f;
         }
     float c[2];
-    float s_even[6][4];  // scores of an even step, then its weights
-    float s_odd[6][4];  // scores of an odd step
-    uint32_t w[3][4];  // weights of the step whose value product is next
+    float s_even[4][4];  // scores of an even step, then its weights
+    float s_odd[4][4];  // scores of an odd step
+    uint32_t w[2][4];  // weights of the step whose value product is next
     int k_first[2], k_last[2], j_first[2], j_last[2];
     uint32_t v_outer[16];
     if (k_low <= k_high && j_low <= j_high) {
-        const int blocks_2 = floor_div(k_high - k_low + 96, 192);
-        const int units = max(floor_div(k_high - k_low + 1 - blocks_2 * 192 + 95, 96), 0);
-        const int all_blocks = floor_div(k_high - k_low + 192, 192);
+        const int blocks_2 = floor_div(k_high - k_low + 64, 256);
+        const int units = max(floor_div(k_high - k_low + 1 - blocks_2 * 256 + 63, 64), 0);
+        const int all_blocks = floor_div(k_high - k_low + 256, 256);
         int parity = 0;
         if (warp == 0) {
             #pragma unroll 1
-            for (int load = 0; load < 2; load++) {
-                key_full.expect(1 - load, 24576);
-                tma_load(k2_tiles.at(1 - load, 0, 0), k2_map, key_full.at(1 - load), b,
-                        k_high - 191 + (1 - load) * 96, g, 0);
-                tma_load(k2_tiles.at(1 - load, 0, 64), k2_map, key_full.at(1 - load), b,
-                        k_high - 191 + (1 - load) * 96, g, 64);
-                value_full.expect(1 - load, 24576);
-                tma_load(v2_tiles.at(1 - load, 0, 0), v2_map, value_full.at(1 - load), b,
-                        k_high - 191 + (1 - load) * 96, g, 0);
-                tma_load(v2_tiles.at(1 - load, 0, 64), v2_map, value_full.at(1 - load), b,
-                        k_high - 191 + (1 - load) * 96, g, 64);
+            for (int load = 0; load < 4; load++) {
+                key_full.expect(3 - load, 16384);
+                tma_load(k2_tiles.at(3 - load, 0, 0), k2_map, key_full.at(3 - load), b,
+                        k_high - 255 + (3 - load) * 64, g, 0);
+                tma_load(k2_tiles.at(3 - load, 0, 64), k2_map, key_full.at(3 - load), b,
+                        k_high - 255 + (3 - load) * 64, g, 64);
+                value_full.expect(3 - load, 16384);
+                tma_load(v2_tiles.at(3 - load, 0, 0), v2_map, value_full.at(3 - load), b,
+                        k_high - 255 + (3 - load) * 64, g, 0);
+                tma_load(v2_tiles.at(3 - load, 0, 64), v2_map, value_full.at(3 - load), b,
+                        k_high - 255 + (3 - load) * 64, g, 64);
             }
         }
         if (aligned != 0) {
@@ -275,12 +273,12 @@ rank_one_sm_90a(
                 const int total = blocks_2 * chunk_steps;
                 int step_2 = 0;
                 int block_2 = 0;
-                int base = k_high - 191;
+                int base = k_high - 255;
                 bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
                 bool owed = false;
                 int owed_base = 0;
                 #pragma unroll
-                for (int n = 0; n < 3; n++)
+                for (int n = 0; n < 2; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
                         w[n][i] = pack_bf16(0.0f, 0.0f);
@@ -315,25 +313,25 @@ rank_one_sm_90a(
                         c[i] = __fmul_rn(sum[i], 0.12751743f);
                     }
                     if (it == 0) {
-                        key_full.await(1, parity);
+                        key_full.await(3, parity);
                         wgmma_fence(s_even, q_rows);
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n48_bf16(s_even, q_rows[k], k2_tiles.k_major(1, 48, 16 * k),
+                            wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(3, 32, 16 * k),
                                     k > 0);
                         wgmma_commit();
                     } else {
                         if (step_2 == 0) {
-                            key_full.await(1, parity);
+                            key_full.await(3, parity);
                         }
                         wgmma_fence(pv, w, s_even, q_rows);
                         #pragma unroll
-                        for (int k = 0; k < 3; k++)
+                        for (int k = 0; k < 2; k++)
                             wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n48_bf16(s_even, q_rows[k], k2_tiles.k_major(1, 48, 16 * k),
+                            wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(3, 32, 16 * k),
                                     k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
@@ -342,7 +340,7 @@ rank_one_sm_90a(
 
                             // every warp is done with this tile: load the next block's
                             if (floor_mod(before, 8) == 7) {
-                                value_full.expect(0, 24576);
+                                value_full.expect(0, 16384);
                                 tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b,
                                         owed_base, g, 0);
                                 tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b,
@@ -359,14 +357,14 @@ rank_one_sm_90a(
                     wgmma_fence(s_odd, q_rows);
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n48_bf16(s_odd, q_rows[k], k2_tiles.k_major(1, 0, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_odd, q_rows[k], k2_tiles.k_major(3, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_even);
                     const int number = j_chunk + step_2;
-                    if (k_full_low <= base + 144 && base + 191 <= k_full_high
+                    if (k_full_low <= base + 224 && base + 255 <= k_full_high
                             && j_full_low <= number && number <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -391,11 +389,11 @@ rank_one_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 144 + col;
+                                const int position = base + 224 + col;
                                 const int number2 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number2
@@ -404,52 +402,52 @@ rank_one_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
-                    for (int n = 0; n < 3; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
                     if (step_2 == 0) {
-                        value_full.await(1, parity);
+                        value_full.await(3, parity);
                     }
                     if (step_2 == 0) {
-                        key_full.await(0, parity);
+                        key_full.await(2, parity);
                     }
                     wgmma_fence(pv, s_even, w, q_rows);
                     #pragma unroll
-                    for (int k = 0; k < 3; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 48 + 16 * k, 0),
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3, 32 + 16 * k, 0),
                                 k > 0);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n48_bf16(s_even, q_rows[k], k2_tiles.k_major(0, 48, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(2, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
                     if (load_2) {
-                        const int before_2 = key_done.next(1);
+                        const int before_2 = key_done.next(3);
 
                         // every warp is done with this tile: load the next block's
                         if (floor_mod(before_2, 8) == 7) {
-                            key_full.expect(1, 24576);
-                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
-                                    base - 192 + 96, g, 0);
-                            tma_load(k2_tiles.at(1, 0, 64), k2_map, key_full.at(1), b,
-                                    base - 192 + 96, g, 64);
+                            key_full.expect(3, 16384);
+                            tma_load(k2_tiles.at(3, 0, 0), k2_map, key_full.at(3), b,
+                                    base - 256 + 192, g, 0);
+                            tma_load(k2_tiles.at(3, 0, 64), k2_map, key_full.at(3), b,
+                                    base - 256 + 192, g, 64);
                         }
                     }
                     const int number2 = j_chunk + step_2;
-                    if (k_full_low <= base + 96 && base + 143 <= k_full_high
+                    if (k_full_low <= base + 192 && base + 223 <= k_full_high
                             && j_full_low <= number2 && number2 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -464,11 +462,11 @@ rank_one_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 96 + col;
+                                const int position = base + 192 + col;
                                 const int number3 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number3
@@ -477,7 +475,7 @@ rank_one_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -485,26 +483,26 @@ rank_one_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 3; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     wgmma_fence(pv, s_odd, w, q_rows);
                     #pragma unroll
-                    for (int k = 0; k < 3; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 16 * k, 0), true);
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3, 16 * k, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n48_bf16(s_odd, q_rows[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_odd, q_rows[k], k2_tiles.k_major(2, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_even);
                     const int number3 = j_chunk + step_2;
-                    if (k_full_low <= base + 48 && base + 95 <= k_full_high && j_full_low <= number3
-                            && number3 <= j_full_high) {
+                    if (k_full_low <= base + 160 && base + 191 <= k_full_high
+                            && j_full_low <= number3 && number3 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -519,11 +517,11 @@ rank_one_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 48 + col;
+                                const int position = base + 160 + col;
                                 const int number4 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number4
@@ -532,7 +530,7 @@ rank_one_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
@@ -540,49 +538,56 @@ rank_one_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     if (load_2) {
-                        const int before_3 = value_done.next(1);
+                        const int before_3 = value_done.next(3);
 
                         // every warp is done with this tile: load the next block's
                         if (floor_mod(before_3, 8) == 7) {
-                            value_full.expect(1, 24576);
-                            tma_load(v2_tiles.at(1, 0, 0), v2_map, value_full.at(1), b,
-                                    base - 192 + 96, g, 0);
-                            tma_load(v2_tiles.at(1, 0, 64), v2_map, value_full.at(1), b,
-                                    base - 192 + 96, g, 64);
+                            value_full.expect(3, 16384);
+                            tma_load(v2_tiles.at(3, 0, 0), v2_map, value_full.at(3), b,
+                                    base - 256 + 192, g, 0);
+                            tma_load(v2_tiles.at(3, 0, 64), v2_map, value_full.at(3), b,
+                                    base - 256 + 192, g, 64);
                         }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 3; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
                     if (step_2 == 0) {
-                        value_full.await(0, parity);
+                        value_full.await(2, parity);
                     }
-                    wgmma_fence(pv, w);
+                    if (step_2 == 0) {
+                        key_full.await(1, parity);
+                    }
+                    wgmma_fence(pv, s_even, w, q_rows);
                     #pragma unroll
-                    for (int k = 0; k < 3; k++)
-                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 48 + 16 * k, 0), true);
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(2, 32 + 16 * k, 0), true);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, q_rows);
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(1, 32, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_odd);
                     if (load_2) {
-                        const int before_4 = key_done.next(0);
+                        const int before_4 = key_done.next(2);
 
                         // every warp is done with this tile: load the next block's
                         if (floor_mod(before_4, 8) == 7) {
-                            key_full.expect(0, 24576);
-                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 192, g,
-                                    0);
-                            tma_load(k2_tiles.at(0, 0, 64), k2_map, key_full.at(0), b, base - 192,
-                                    g, 64);
+                            key_full.expect(2, 16384);
+                            tma_load(k2_tiles.at(2, 0, 0), k2_map, key_full.at(2), b,
+                                    base - 256 + 128, g, 0);
+                            tma_load(k2_tiles.at(2, 0, 64), k2_map, key_full.at(2), b,
+                                    base - 256 + 128, g, 64);
                         }
                     }
                     const int number4 = j_chunk + step_2;
-                    if (k_full_low <= base && base + 47 <= k_full_high && j_full_low <= number4
-                            && number4 <= j_full_high) {
+                    if (k_full_low <= base + 128 && base + 159 <= k_full_high
+                            && j_full_low <= number4 && number4 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -597,19 +602,292 @@ rank_one_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 128 + col;
+                                const int number5 = j_chunk + step_2;
+                                s_odd[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number5
+                                        && number5 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    wgmma_fence(pv, s_odd, w, q_rows);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(2, 16 * k, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n32_bf16(s_odd, q_rows[k], k2_tiles.k_major(1, 0, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_even);
+                    const int number5 = j_chunk + step_2;
+                    if (k_full_low <= base + 96 && base + 127 <= k_full_high
+                            && j_full_low <= number5 && number5 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_even[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 96 + col;
+                                const int number6 = j_chunk + step_2;
+                                s_even[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number6
+                                        && number6 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_even[n][i] = ex2(s_even[n][i]);
+                            l[i / 2] += s_even[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    if (load_2) {
+                        const int before_5 = value_done.next(2);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_5, 8) == 7) {
+                            value_full.expect(2, 16384);
+                            tma_load(v2_tiles.at(2, 0, 0), v2_map, value_full.at(2), b,
+                                    base - 256 + 128, g, 0);
+                            tma_load(v2_tiles.at(2, 0, 64), v2_map, value_full.at(2), b,
+                                    base - 256 + 128, g, 64);
+                        }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        value_full.await(1, parity);
+                    }
+                    if (step_2 == 0) {
+                        key_full.await(0, parity);
+                    }
+                    wgmma_fence(pv, s_even, w, q_rows);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 32 + 16 * k, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(0, 32, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_odd);
+                    if (load_2) {
+                        const int before_6 = key_done.next(1);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_6, 8) == 7) {
+                            key_full.expect(1, 16384);
+                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
+                                    base - 256 + 64, g, 0);
+                            tma_load(k2_tiles.at(1, 0, 64), k2_map, key_full.at(1), b,
+                                    base - 256 + 64, g, 64);
+                        }
+                    }
+                    const int number6 = j_chunk + step_2;
+                    if (k_full_low <= base + 64 && base + 95 <= k_full_high && j_full_low <= number6
+                            && number6 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 64 + col;
+                                const int number7 = j_chunk + step_2;
+                                s_odd[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number7
+                                        && number7 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    wgmma_fence(pv, s_odd, w, q_rows);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 16 * k, 0), true);
+                    wgmma_commit();
+                    #pragma unroll
+                    for (int k = 0; k < 8; k++)
+                        wgmma_n32_bf16(s_odd, q_rows[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<2>(s_even);
+                    const int number7 = j_chunk + step_2;
+                    if (k_full_low <= base + 32 && base + 63 <= k_full_high && j_full_low <= number7
+                            && number7 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_even[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int position = base + 32 + col;
+                                const int number8 = j_chunk + step_2;
+                                s_even[n][i] = k_first[i / 2] <= position
+                                        && position <= k_last[i / 2] && j_first[i / 2] <= number8
+                                        && number8 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_even[n][i] = ex2(s_even[n][i]);
+                            l[i / 2] += s_even[n][i];
+                        }
+                    wgmma_wait<1>(pv, w);
+                    if (load_2) {
+                        const int before_7 = value_done.next(1);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_7, 8) == 7) {
+                            value_full.expect(1, 16384);
+                            tma_load(v2_tiles.at(1, 0, 0), v2_map, value_full.at(1), b,
+                                    base - 256 + 64, g, 0);
+                            tma_load(v2_tiles.at(1, 0, 64), v2_map, value_full.at(1), b,
+                                    base - 256 + 64, g, 64);
+                        }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        value_full.await(0, parity);
+                    }
+                    wgmma_fence(pv, w);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
+                    wgmma_commit();
+                    wgmma_wait<1>(s_odd, q_rows);
+                    if (load_2) {
+                        const int before_8 = key_done.next(0);
+
+                        // every warp is done with this tile: load the next block's
+                        if (floor_mod(before_8, 8) == 7) {
+                            key_full.expect(0, 16384);
+                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 256, g,
+                                    0);
+                            tma_load(k2_tiles.at(0, 0, 64), k2_map, key_full.at(0), b, base - 256,
+                                    g, 64);
+                        }
+                    }
+                    const int number8 = j_chunk + step_2;
+                    if (k_full_low <= base && base + 31 <= k_full_high && j_full_low <= number8
+                            && number8 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int base2 = base + col;
-                                const int number5 = j_chunk + step_2;
+                                const int number9 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                        && j_first[i / 2] <= number5 && number5 <= j_last[i / 2]
+                                        && j_first[i / 2] <= number9 && number9 <= j_last[i / 2]
                                         ? s_odd[n][i] + c[i / 2] : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -617,7 +895,7 @@ rank_one_sm_90a(
                         }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 3; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
@@ -626,28 +904,28 @@ rank_one_sm_90a(
                     for (int n = 0; n < 16; n++)
                         v_outer[n] = outer_vectors.pair(step_2, 8 * n + lane % 4 * 2);
                     owed = load_2;
-                    owed_base = base - 192;
+                    owed_base = base - 256;
                     const bool last = step_2 + 1 == chunk_steps;
                     step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
                     if (last) {
                         block_2 = block_2 + 1;
-                        base = base - 192;
+                        base = base - 256;
                         parity = 1 - parity;
                     }
                     load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
-                for (int k = 0; k < 3; k++)
+                for (int k = 0; k < 2; k++)
                     wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
                 if (owed) {
-                    const int before_5 = value_done.next(0);
+                    const int before_9 = value_done.next(0);
 
                     // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_5, 8) == 7) {
-                        value_full.expect(0, 24576);
+                    if (floor_mod(before_9, 8) == 7) {
+                        value_full.expect(0, 16384);
                         tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b, owed_base, g,
                                 0);
                         tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b, owed_base, g,
@@ -664,10 +942,10 @@ rank_one_sm_90a(
                 const int total_2 = units * chunk_steps;
                 int step_3 = 0;
                 int block_3 = 0;
-                int base_2 = k_high - 191 + 96 - blocks_2 * 192;
+                int base_2 = k_high - 255 + 192 - blocks_2 * 256;
                 int owed_tile = 0;
                 #pragma unroll
-                for (int n = 0; n < 3; n++)
+                for (int n = 0; n < 2; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
                         w[n][i] = pack_bf16(0.0f, 0.0f);
@@ -702,27 +980,27 @@ rank_one_sm_90a(
                         c[i] = __fmul_rn(sum_2[i], 0.12751743f);
                     }
                     if (it_2 == 0) {
-                        key_full.await(1 - block_3, parity);
+                        key_full.await(3 - block_3, parity);
                         wgmma_fence(s_even, q_rows);
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n48_bf16(s_even, q_rows[k],
-                                    k2_tiles.k_major(1 - block_3, 48, 16 * k), k > 0);
+                            wgmma_n32_bf16(s_even, q_rows[k],
+                                    k2_tiles.k_major(3 - block_3, 32, 16 * k), k > 0);
                         wgmma_commit();
                     } else {
                         if (step_3 == 0) {
-                            key_full.await(1 - block_3, parity);
+                            key_full.await(3 - block_3, parity);
                         }
                         wgmma_fence(pv, w, s_even, q_rows);
                         #pragma unroll
-                        for (int k = 0; k < 3; k++)
+                        for (int k = 0; k < 2; k++)
                             wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0),
                                     true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n48_bf16(s_even, q_rows[k],
-                                    k2_tiles.k_major(1 - block_3, 48, 16 * k), k > 0);
+                            wgmma_n32_bf16(s_even, q_rows[k],
+                                    k2_tiles.k_major(3 - block_3, 32, 16 * k), k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
                         #pragma unroll
@@ -735,15 +1013,15 @@ rank_one_sm_90a(
                     wgmma_fence(s_odd, q_rows);
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n48_bf16(s_odd, q_rows[k], k2_tiles.k_major(1 - block_3, 0, 16 * k),
+                        wgmma_n32_bf16(s_odd, q_rows[k], k2_tiles.k_major(3 - block_3, 0, 16 * k),
                                 k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_even);
                     const int number = j_chunk + step_3;
-                    if (k_full_low <= base_2 + 48 && base_2 + 95 <= k_full_high
+                    if (k_full_low <= base_2 + 32 && base_2 + 63 <= k_full_high
                             && j_full_low <= number && number <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -758,11 +1036,11 @@ rank_one_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base_2 + 48 + col;
+                                const int position = base_2 + 32 + col;
                                 const int number2 = j_chunk + step_3;
                                 s_even[n][i] = k_first[i / 2] <= position
                                         && position <= k_last[i / 2] && j_first[i / 2] <= number2
@@ -771,33 +1049,33 @@ rank_one_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
-                    for (int n = 0; n < 3; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
                     if (step_3 == 0) {
-                        value_full.await(1 - block_3, parity);
+                        value_full.await(3 - block_3, parity);
                     }
                     wgmma_fence(pv, w);
                     #pragma unroll
-                    for (int k = 0; k < 3; k++)
+                    for (int k = 0; k < 2; k++)
                         wgmma_trans_n128_bf16(pv, w[k],
-                                v2_tiles.mn_major(1 - block_3, 48 + 16 * k, 0), k > 0);
+                                v2_tiles.mn_major(3 - block_3, 32 + 16 * k, 0), k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_odd, q_rows);
                     const int number2 = j_chunk + step_3;
-                    if (k_full_low <= base_2 && base_2 + 47 <= k_full_high && j_full_low <= number2
+                    if (k_full_low <= base_2 && base_2 + 31 <= k_full_high && j_full_low <= number2
                             && number2 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -812,7 +1090,7 @@ rank_one_sm_90a(
                             j_last[i] = min(row_i[i], N - 1);
                         }
                         #pragma unroll
-                        for (int n = 0; n < 6; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
@@ -824,7 +1102,7 @@ rank_one_sm_90a(
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -832,7 +1110,7 @@ rank_one_sm_90a(
                         }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
-                    for (int n = 0; n < 3; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
@@ -840,17 +1118,17 @@ rank_one_sm_90a(
                     #pragma unroll
                     for (int n = 0; n < 16; n++)
                         v_outer[n] = outer_vectors.pair(step_3, 8 * n + lane % 4 * 2);
-                    owed_tile = 1 - block_3;
+                    owed_tile = 3 - block_3;
                     const bool last_2 = step_3 + 1 == chunk_steps;
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
                     if (last_2) {
                         block_3 = block_3 + 1;
-                        base_2 = base_2 - 96;
+                        base_2 = base_2 - 64;
                     }
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
-                for (int k = 0; k < 3; k++)
+                for (int k = 0; k < 2; k++)
                     wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
@@ -862,7 +1140,7 @@ rank_one_sm_90a(
             }
             parity = 0 < units ? 1 - parity : parity;
             #pragma unroll 1
-            for (int landed = 0; landed < 2; landed++) {
+            for (int landed = 0; landed < 4; landed++) {
                 key_full.await(landed, 1 - parity);
                 value_full.await(landed, 1 - parity);
             }
@@ -870,17 +1148,17 @@ rank_one_sm_90a(
                 __syncthreads();
                 if (warp == 0) {
                     #pragma unroll 1
-                    for (int load_3 = 0; load_3 < 2; load_3++) {
-                        key_full.expect(1 - load_3, 24576);
-                        tma_load(k2_tiles.at(1 - load_3, 0, 0), k2_map, key_full.at(1 - load_3), b,
-                                k_high - 191 + (1 - load_3) * 96, g, 0);
-                        tma_load(k2_tiles.at(1 - load_3, 0, 64), k2_map, key_full.at(1 - load_3), b,
-                                k_high - 191 + (1 - load_3) * 96, g, 64);
-                        value_full.expect(1 - load_3, 24576);
-                        tma_load(v2_tiles.at(1 - load_3, 0, 0), v2_map, value_full.at(1 - load_3),
-                                b, k_high - 191 + (1 - load_3) * 96, g, 0);
-                        tma_load(v2_tiles.at(1 - load_3, 0, 64), v2_map, value_full.at(1 - load_3),
-                                b, k_high - 191 + (1 - load_3) * 96, g, 64);
+                    for (int load_3 = 0; load_3 < 4; load_3++) {
+                        key_full.expect(3 - load_3, 16384);
+                        tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map, key_full.at(3 - load_3), b,
+                                k_high - 255 + (3 - load_3) * 64, g, 0);
+                        tma_load(k2_tiles.at(3 - load_3, 0, 64), k2_map, key_full.at(3 - load_3), b,
+                                k_high - 255 + (3 - load_3) * 64, g, 64);
+                        value_full.expect(3 - load_3, 16384);
+                        tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map, value_full.at(3 - load_3),
+                                b, k_high - 255 + (3 - load_3) * 64, g, 0);
+                        tma_load(v2_tiles.at(3 - load_3, 0, 64), v2_map, value_full.at(3 - load_3),
+                                b, k_high - 255 + (3 - load_3) * 64, g, 64);
                     }
                 }
             }
@@ -963,29 +1241,29 @@ rank_one_sm_90a(
                     __syncthreads();
                     #pragma unroll 1
                     for (int block_4 = 0; block_4 < all_blocks; block_4++) {
-                        const int base_3 = k_high - 191 - block_4 * 192;
+                        const int base_3 = k_high - 255 - block_4 * 256;
                         __syncthreads();
                         if (warp == 0) {
                             #pragma unroll 1
-                            for (int load_4 = 0; load_4 < 2; load_4++) {
-                                key_full.expect(1 - load_4, 24576);
-                                tma_load(k2_tiles.at(1 - load_4, 0, 0), k2_map,
-                                        key_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                            for (int load_4 = 0; load_4 < 4; load_4++) {
+                                key_full.expect(3 - load_4, 16384);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
+                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
                                         0);
-                                tma_load(k2_tiles.at(1 - load_4, 0, 64), k2_map,
-                                        key_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                                tma_load(k2_tiles.at(3 - load_4, 0, 64), k2_map,
+                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
                                         64);
-                                value_full.expect(1 - load_4, 24576);
-                                tma_load(v2_tiles.at(1 - load_4, 0, 0), v2_map,
-                                        value_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                                value_full.expect(3 - load_4, 16384);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
+                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
                                         0);
-                                tma_load(v2_tiles.at(1 - load_4, 0, 64), v2_map,
-                                        value_full.at(1 - load_4), b, base_3 + (1 - load_4) * 96, g,
+                                tma_load(v2_tiles.at(3 - load_4, 0, 64), v2_map,
+                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
                                         64);
                             }
                         }
                         #pragma unroll 1
-                        for (int landed_2 = 0; landed_2 < 2; landed_2++) {
+                        for (int landed_2 = 0; landed_2 < 4; landed_2++) {
                             key_full.await(landed_2, parity);
                             value_full.await(landed_2, parity);
                         }
@@ -1014,23 +1292,23 @@ rank_one_sm_90a(
                             }
                             bool summed = pass == 0;
                             #pragma unroll 1
-                            for (int step_4 = 0; step_4 < 4; step_4++) {
-                                const int key0 = base_3 + (144 - step_4 * 48);
-                                const int tile = floor_div(144 - step_4 * 48, 96);
-                                const int row0_tile = floor_mod(144 - step_4 * 48, 96);
-                                if (key0 <= k_high && k_low <= key0 + 47) {
+                            for (int step_4 = 0; step_4 < 8; step_4++) {
+                                const int key0 = base_3 + (224 - step_4 * 32);
+                                const int tile = floor_div(224 - step_4 * 32, 64);
+                                const int row0_tile = floor_mod(224 - step_4 * 32, 64);
+                                if (key0 <= k_high && k_low <= key0 + 31) {
                                     wgmma_fence(s_even, q_rows);
                                     #pragma unroll
                                     for (int k = 0; k < 8; k++)
-                                        wgmma_n48_bf16(s_even, q_rows[k],
+                                        wgmma_n32_bf16(s_even, q_rows[k],
                                                 k2_tiles.k_major(tile, row0_tile, 16 * k), k > 0);
                                     wgmma_commit();
                                     wgmma_wait<0>(s_even, q_rows);
                                     const int number = j_chunk_2 + j;
-                                    if (k_full_low <= key0 && key0 + 47 <= k_full_high
+                                    if (k_full_low <= key0 && key0 + 31 <= k_full_high
                                             && j_full_low <= number && number <= j_full_high) {
                                         #pragma unroll
-                                        for (int n = 0; n < 6; n++)
+                                        for (int n = 0; n < 4; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++)
                                                 s_even[n][i] += c[i / 2];
@@ -1046,7 +1324,7 @@ rank_one_sm_90a(
                                             j_last[i] = min(row_i[i], N - 1);
                                         }
                                         #pragma unroll
-                                        for (int n = 0; n < 6; n++)
+                                        for (int n = 0; n < 4; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++) {
                                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
@@ -1066,7 +1344,7 @@ rank_one_sm_90a(
                                     for (int i = 0; i < 2; i++)
                                         top[i] = -INFINITY;
                                     #pragma unroll
-                                    for (int n = 0; n < 6; n++)
+                                    for (int n = 0; n < 4; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++)
                                             top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
@@ -1103,7 +1381,7 @@ rank_one_sm_90a(
                                     for (int i = 0; i < 2; i++)
                                         shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
                                     #pragma unroll
-                                    for (int n = 0; n < 6; n++)
+                                    for (int n = 0; n < 4; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++) {
                                             s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
@@ -1114,7 +1392,7 @@ rank_one_sm_90a(
                                     // a hidden value may be NaN or infinite: key by key
                                     const int number2 = j_chunk_2 + j;
                                     if (pass == 1 && !(k_full_low <= key0
-                                            && key0 + 47 <= k_full_high && j_full_low <= number2
+                                            && key0 + 31 <= k_full_high && j_full_low <= number2
                                             && number2 <= j_full_high)) {
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
@@ -1127,10 +1405,10 @@ rank_one_sm_90a(
                                             j_last[i] = min(row_i[i], N - 1);
                                         }
                                         #pragma unroll 1
-                                        for (int key = 0; key < 48; key++) {
-                                            float only[6][4];
+                                        for (int key = 0; key < 32; key++) {
+                                            float only[4][4];
                                             #pragma unroll
-                                            for (int n = 0; n < 6; n++)
+                                            for (int n = 0; n < 4; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++) {
                                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
@@ -1143,7 +1421,7 @@ rank_one_sm_90a(
                                             for (int i = 0; i < 2; i++)
                                                 p[i] = 0.0f;
                                             #pragma unroll
-                                            for (int n = 0; n < 6; n++)
+                                            for (int n = 0; n < 4; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++)
                                                     p[i / 2] += only[n][i];
@@ -1172,7 +1450,7 @@ rank_one_sm_90a(
                                         }
                                     } else {
                                         #pragma unroll
-                                        for (int n = 0; n < 3; n++)
+                                        for (int n = 0; n < 2; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++)
                                                 w[n][i] = pack_bf16(s_even[2 * n
@@ -1180,7 +1458,7 @@ rank_one_sm_90a(
                                                         s_even[2 * n + i / 2][i % 2 * 2 + 1]);
                                         wgmma_fence(pv, w);
                                         #pragma unroll
-                                        for (int k = 0; k < 3; k++)
+                                        for (int k = 0; k < 2; k++)
                                             wgmma_trans_n128_bf16(pv, w[k],
                                                     v2_tiles.mn_major(tile, row0_tile + 16 * k, 0),
                                                     true);

@@ -223,16 +223,6 @@ three_simplicial_sm_90a(
         #pragma unroll
         for (int n = 0; n < 4; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 4; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.18033688f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         #pragma unroll 1
         for (int j = j_low; j < j_high + 1; j++) {
@@ -360,7 +350,7 @@ three_simplicial_sm_90a(
                                 for (int e = 0; e < 2; e++)
                                     both[e] = unpack_bf16(q_rows[n][i], e)
                                             * unpack_bf16(k1_outer[n][i / 2], e)
-                                            * unpack_bf16(k2_outer[n][i / 2], e);
+                                            * unpack_bf16(k2_outer[n][i / 2], e) * 0.18033688f;
                                 a[n][i] = pack_bf16(both[0], both[1]);
                             }
                         if (it == 0) {
@@ -829,7 +819,7 @@ three_simplicial_sm_90a(
                                 for (int e = 0; e < 2; e++)
                                     both[e] = unpack_bf16(q_rows[n][i], e)
                                             * unpack_bf16(k1_outer[n][i / 2], e)
-                                            * unpack_bf16(k2_outer[n][i / 2], e);
+                                            * unpack_bf16(k2_outer[n][i / 2], e) * 0.18033688f;
                                 a[n][i] = pack_bf16(both[0], both[1]);
                             }
                         if (it_2 == 0) {
@@ -1203,7 +1193,8 @@ three_simplicial_sm_90a(
                                         for (int e = 0; e < 2; e++)
                                             both[e] = unpack_bf16(q_rows[n][i], e)
                                                     * unpack_bf16(k1_outer[n][i / 2], e)
-                                                    * unpack_bf16(k2_outer[n][i / 2], e);
+                                                    * unpack_bf16(k2_outer[n][i / 2], e)
+                                                    * 0.18033688f;
                                         a[n][i] = pack_bf16(both[0], both[1]);
                                     }
                                 bool summed = pass == 0;

@@ -217,16 +217,6 @@ two_simplicial_sm_90a(
         #pragma unroll
         for (int n = 0; n < 8; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.12751743f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         #pragma unroll 1
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
@@ -394,7 +384,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -464,7 +454,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -516,7 +506,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -598,7 +588,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -650,7 +640,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -732,7 +722,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -784,7 +774,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -864,7 +854,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
@@ -1019,7 +1009,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -1075,7 +1065,7 @@ two_simplicial_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
@@ -1310,7 +1300,7 @@ two_simplicial_sm_90a(
                                     bool rises = false;
                                     #pragma unroll
                                     for (int i = 0; i < 2; i++)
-                                        rises |= m[i] + 8.0f < top[i];
+                                        rises |= m[i] + 8.0f < top[i] * 0.12751743f;
                                     rises = warp_any(rises);
 
                                     // some row of this warp found a much larger score
@@ -1319,7 +1309,7 @@ two_simplicial_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             top[i] = quad_max(top[i]);
-                                            top[i] = fmaxf(m[i], top[i]);
+                                            top[i] = fmaxf(m[i], top[i] * 0.12751743f);
                                             alpha[i] = ex2(m[i] - top[i]);
                                             alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                             m[i] = top[i];
@@ -1343,7 +1333,7 @@ two_simplicial_sm_90a(
                                     for (int n = 0; n < 4; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++) {
-                                            s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
+                                            s_even[n][i] = ex2(fmaf(s_even[n][i], 0.12751743f,
                                                     shift[i / 2]));
                                             l[i / 2] += s_even[n][i];
                                         }

@@ -200,16 +200,6 @@ two_simplicial_cross_sm_90a(
         #pragma unroll
         for (int n = 0; n < 4; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 4; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.18033688f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         #pragma unroll 1
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
@@ -378,7 +368,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -445,7 +435,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -523,7 +513,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -599,7 +589,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
@@ -768,7 +758,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -824,7 +814,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
@@ -1043,7 +1033,7 @@ two_simplicial_cross_sm_90a(
                                 bool rises = false;
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++)
-                                    rises |= m[i] + 8.0f < top[i];
+                                    rises |= m[i] + 8.0f < top[i] * 0.18033688f;
                                 rises = warp_any(rises);
 
                                 // some row of this warp found a much larger score
@@ -1052,7 +1042,7 @@ two_simplicial_cross_sm_90a(
                                     #pragma unroll
                                     for (int i = 0; i < 2; i++) {
                                         top[i] = quad_max(top[i]);
-                                        top[i] = fmaxf(m[i], top[i]);
+                                        top[i] = fmaxf(m[i], top[i] * 0.18033688f);
                                         alpha[i] = ex2(m[i] - top[i]);
                                         alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                         m[i] = top[i];
@@ -1076,7 +1066,8 @@ two_simplicial_cross_sm_90a(
                                 for (int n = 0; n < 8; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
-                                        s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
+                                        s_even[n][i] = ex2(fmaf(s_even[n][i], 0.18033688f,
+                                                shift[i / 2]));
                                         l[i / 2] += s_even[n][i];
                                     }
                                 #pragma unroll
