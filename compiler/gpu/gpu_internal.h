@@ -47,7 +47,6 @@ typedef struct {
 	tile_frag *gv[MODEL_MAX_OUTPUTS];
 	tile_frag *a[MODEL_MAX_SEGMENTS];    /* OPA; a row stream itself where A is one */
 	tile_frag *rest[MODEL_MAX_SEGMENTS]; /* A minus what `a` holds of it, or NULL */
-	bool rows_scaled;                    /* the score's scale is in the row streams already */
 	tile_frag *c, *score, *weight, *sum,
 		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */

@@ -53,7 +53,7 @@ bool hopper_plan(gpu_plan *p, const arch *a);
 /* --- hopper_load.c --- */
 void hopper_declare(hopper *h);
 void hopper_barriers(hopper *h); /* initialised and visible */
-void hopper_rows(hopper *h);     /* row streams in registers, scaled */
+void hopper_rows(hopper *h);     /* row streams in registers */
 /* Loads one tile; in flow of one warp. */
 void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);

@@ -93,23 +93,12 @@ static void declare_streams(hopper *h)
 	h->rows->what = "row operands on their way to registers";
 }
 
-/* A is a row operand as it stands: scaled once, it needs no scale at each score. */
-static bool is_row_stream(const hopper *h, const expr *x)
-{
-	int s = model_stream_find(&h->plan->streams, x);
-
-	return s >= 0 && h->plan->streams.item[s].outer < 0;
-}
-
 static void declare_registers(hopper *h)
 {
 	gpu_cx *g = h->g;
 	const gpu_plan *pl = h->plan;
 	loc at = g->s->at;
 
-	g->rows_scaled = true;
-	for (int i = 0; i < g->m->segments; i++)
-		g->rows_scaled = g->rows_scaled && is_row_stream(h, g->m->segment[i].a);
 	for (int i = 0; i < g->m->segments; i++)
 		gpu_declare_a(g, i);
 	if (g->m->c)
@@ -289,11 +278,6 @@ static void load_row_stream(hopper *h, int s)
 	tile_barrier(g->p, at);
 	tile_ldsm(g->p, at, tile_whole(g->stream[s]),
 		tile_part(h->rows, NULL, NULL, NULL, h->plan->rows, g->stream[s]->cols), false);
-	if (g->rows_scaled)
-		tile_map(g->p, at, tile_whole(g->stream[s]),
-			tx_cvt(g->p, h->plan->operand,
-				op2(g, TX_MUL, tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->stream[s])),
-					tx_f32(g->p, gpu_linear_scale(g->m)))));
 	tile_barrier(g->p, at);
 }
 

@@ -54,8 +54,8 @@ double gpu_linear_scale(const row_form *m)
 	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
 }
 
-/* Whether the scale waits for the f32 scores. The wgmma family keeps it there only where A is a
- * product of 16-bit vectors: one more rounding of it would show. */
+/* Whether the scale waits for the f32 scores, so that A = q stays exact and A = q * k is rounded
+ * once. The wgmma family computes any other A in f32, where it costs nothing. */
 static bool scale_in_scores(const gpu_cx *g)
 {
 	if (gpu_linear_scale(g->m) <= 0)
@@ -65,12 +65,12 @@ static bool scale_in_scores(const gpu_cx *g)
 	for (int i = 0; i < g->m->segments; i++)
 		if (!gpu_is_product(g->plan, g->m->segment[i].a))
 			return false;
-	return !g->rows_scaled;
+	return true;
 }
 
 double gpu_a_scale(const gpu_cx *g)
 {
-	return scale_in_scores(g) || g->rows_scaled ? 1 : gpu_linear_scale(g->m);
+	return scale_in_scores(g) ? 1 : gpu_linear_scale(g->m);
 }
 
 static double c_scale(const gpu_cx *g)

@@ -195,16 +195,6 @@ chunked_sm_90a(
         #pragma unroll
         for (int n = 0; n < 8; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.12751743f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         if (0 < blocks_2) {
             int block_2 = 0;
@@ -301,7 +291,7 @@ chunked_sm_90a(
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -359,7 +349,7 @@ chunked_sm_90a(
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -430,7 +420,7 @@ chunked_sm_90a(
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -494,7 +484,7 @@ chunked_sm_90a(
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -610,7 +600,7 @@ chunked_sm_90a(
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -652,7 +642,7 @@ chunked_sm_90a(
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -784,7 +774,7 @@ chunked_sm_90a(
                             bool rises = false;
                             #pragma unroll
                             for (int i = 0; i < 2; i++)
-                                rises |= m[i] + 8.0f < top[i];
+                                rises |= m[i] + 8.0f < top[i] * 0.12751743f;
                             rises = warp_any(rises);
 
                             // some row of this warp found a much larger score
@@ -793,7 +783,7 @@ chunked_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     top[i] = quad_max(top[i]);
-                                    top[i] = fmaxf(m[i], top[i]);
+                                    top[i] = fmaxf(m[i], top[i] * 0.12751743f);
                                     alpha[i] = ex2(m[i] - top[i]);
                                     alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                     m[i] = top[i];
@@ -815,7 +805,8 @@ chunked_sm_90a(
                             for (int n = 0; n < 8; n++)
                                 #pragma unroll
                                 for (int i = 0; i < 4; i++) {
-                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
+                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 0.12751743f,
+                                            shift[i / 2]));
                                     l[i / 2] += s_even[n][i];
                                 }
 

@@ -195,16 +195,6 @@ gqa_sm_90a(
         #pragma unroll
         for (int n = 0; n < 8; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.12751743f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         if (0 < blocks_2) {
             int block_2 = 0;
@@ -288,7 +278,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -346,7 +336,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -391,7 +381,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -462,7 +452,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -507,7 +497,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -578,7 +568,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -623,7 +613,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -694,7 +684,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -739,7 +729,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -803,7 +793,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -905,7 +895,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -947,7 +937,7 @@ gqa_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -1078,7 +1068,7 @@ gqa_sm_90a(
                             bool rises = false;
                             #pragma unroll
                             for (int i = 0; i < 2; i++)
-                                rises |= m[i] + 8.0f < top[i];
+                                rises |= m[i] + 8.0f < top[i] * 0.12751743f;
                             rises = warp_any(rises);
 
                             // some row of this warp found a much larger score
@@ -1087,7 +1077,7 @@ gqa_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     top[i] = quad_max(top[i]);
-                                    top[i] = fmaxf(m[i], top[i]);
+                                    top[i] = fmaxf(m[i], top[i] * 0.12751743f);
                                     alpha[i] = ex2(m[i] - top[i]);
                                     alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                     m[i] = top[i];
@@ -1109,7 +1099,8 @@ gqa_sm_90a(
                             for (int n = 0; n < 4; n++)
                                 #pragma unroll
                                 for (int i = 0; i < 4; i++) {
-                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
+                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 0.12751743f,
+                                            shift[i / 2]));
                                     l[i / 2] += s_even[n][i];
                                 }
 

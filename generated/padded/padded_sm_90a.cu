@@ -176,16 +176,6 @@ padded_sm_90a(
         #pragma unroll
         for (int n = 0; n < 4; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 4; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.18033688f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         if (0 < blocks_2) {
             int block_2 = 0;
@@ -268,7 +258,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -331,7 +321,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -383,7 +373,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -457,7 +447,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -509,7 +499,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -583,7 +573,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -635,7 +625,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -709,7 +699,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -761,7 +751,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -829,7 +819,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -935,7 +925,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -984,7 +974,7 @@ padded_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -1118,7 +1108,7 @@ padded_sm_90a(
                             bool rises = false;
                             #pragma unroll
                             for (int i = 0; i < 2; i++)
-                                rises |= m[i] + 8.0f < top[i];
+                                rises |= m[i] + 8.0f < top[i] * 0.18033688f;
                             rises = warp_any(rises);
 
                             // some row of this warp found a much larger score
@@ -1127,7 +1117,7 @@ padded_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     top[i] = quad_max(top[i]);
-                                    top[i] = fmaxf(m[i], top[i]);
+                                    top[i] = fmaxf(m[i], top[i] * 0.18033688f);
                                     alpha[i] = ex2(m[i] - top[i]);
                                     alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                     m[i] = top[i];
@@ -1149,7 +1139,8 @@ padded_sm_90a(
                             for (int n = 0; n < 6; n++)
                                 #pragma unroll
                                 for (int i = 0; i < 4; i++) {
-                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
+                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 0.18033688f,
+                                            shift[i / 2]));
                                     l[i / 2] += s_even[n][i];
                                 }
 

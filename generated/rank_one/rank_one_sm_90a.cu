@@ -216,16 +216,6 @@ rank_one_sm_90a(
         #pragma unroll
         for (int n = 0; n < 8; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.12751743f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         #pragma unroll 1
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
@@ -310,7 +300,7 @@ rank_one_sm_90a(
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
                         sum[i] = quad_sum(sum[i]);
-                        c[i] = __fmul_rn(sum[i], 0.12751743f);
+                        c[i] = sum[i];
                     }
                     if (it == 0) {
                         key_full.await(3, parity);
@@ -405,7 +395,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -478,7 +468,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -533,7 +523,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -618,7 +608,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -673,7 +663,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -758,7 +748,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -813,7 +803,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
@@ -890,7 +880,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
@@ -977,7 +967,7 @@ rank_one_sm_90a(
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
                         sum_2[i] = quad_sum(sum_2[i]);
-                        c[i] = __fmul_rn(sum_2[i], 0.12751743f);
+                        c[i] = sum_2[i];
                     }
                     if (it_2 == 0) {
                         key_full.await(3 - block_3, parity);
@@ -1052,7 +1042,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
+                            s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -1105,7 +1095,7 @@ rank_one_sm_90a(
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
@@ -1288,7 +1278,7 @@ rank_one_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 sum_3[i] = quad_sum(sum_3[i]);
-                                c[i] = __fmul_rn(sum_3[i], 0.12751743f);
+                                c[i] = sum_3[i];
                             }
                             bool summed = pass == 0;
                             #pragma unroll 1
@@ -1351,7 +1341,7 @@ rank_one_sm_90a(
                                     bool rises = false;
                                     #pragma unroll
                                     for (int i = 0; i < 2; i++)
-                                        rises |= m[i] + 8.0f < top[i];
+                                        rises |= m[i] + 8.0f < top[i] * 0.12751743f;
                                     rises = warp_any(rises);
 
                                     // some row of this warp found a much larger score
@@ -1360,7 +1350,7 @@ rank_one_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             top[i] = quad_max(top[i]);
-                                            top[i] = fmaxf(m[i], top[i]);
+                                            top[i] = fmaxf(m[i], top[i] * 0.12751743f);
                                             alpha[i] = ex2(m[i] - top[i]);
                                             alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                             m[i] = top[i];
@@ -1384,7 +1374,7 @@ rank_one_sm_90a(
                                     for (int n = 0; n < 4; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++) {
-                                            s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
+                                            s_even[n][i] = ex2(fmaf(s_even[n][i], 0.12751743f,
                                                     shift[i / 2]));
                                             l[i / 2] += s_even[n][i];
                                         }

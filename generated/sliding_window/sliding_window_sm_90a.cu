@@ -196,16 +196,6 @@ sliding_window_sm_90a(
         #pragma unroll
         for (int n = 0; n < 8; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.12751743f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         if (0 < blocks_2) {
             int block_2 = 0;
@@ -289,7 +279,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -347,7 +337,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -392,7 +382,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -463,7 +453,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -508,7 +498,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -579,7 +569,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -624,7 +614,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -695,7 +685,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -740,7 +730,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -804,7 +794,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -906,7 +896,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.12751743f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -948,7 +938,7 @@ sliding_window_sm_90a(
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -1079,7 +1069,7 @@ sliding_window_sm_90a(
                             bool rises = false;
                             #pragma unroll
                             for (int i = 0; i < 2; i++)
-                                rises |= m[i] + 8.0f < top[i];
+                                rises |= m[i] + 8.0f < top[i] * 0.12751743f;
                             rises = warp_any(rises);
 
                             // some row of this warp found a much larger score
@@ -1088,7 +1078,7 @@ sliding_window_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     top[i] = quad_max(top[i]);
-                                    top[i] = fmaxf(m[i], top[i]);
+                                    top[i] = fmaxf(m[i], top[i] * 0.12751743f);
                                     alpha[i] = ex2(m[i] - top[i]);
                                     alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                     m[i] = top[i];
@@ -1110,7 +1100,8 @@ sliding_window_sm_90a(
                             for (int n = 0; n < 4; n++)
                                 #pragma unroll
                                 for (int i = 0; i < 4; i++) {
-                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
+                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 0.12751743f,
+                                            shift[i / 2]));
                                     l[i / 2] += s_even[n][i];
                                 }
 

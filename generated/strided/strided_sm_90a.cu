@@ -177,16 +177,6 @@ strided_sm_90a(
         #pragma unroll
         for (int n = 0; n < 4; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        #pragma unroll
-        for (int n = 0; n < 4; n++)
-            #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float both[2];
-                #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    both[e] = unpack_bf16(q_rows[n][i], e) * 0.18033688f;
-                q_rows[n][i] = pack_bf16(both[0], both[1]);
-            }
         __syncthreads();
         if (0 < blocks_2) {
             int block_2 = 0;
@@ -276,7 +266,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -341,7 +331,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -395,7 +385,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -471,7 +461,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -525,7 +515,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -601,7 +591,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -655,7 +645,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -731,7 +721,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -785,7 +775,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 wgmma_wait<1>(acc, w);
@@ -855,7 +845,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -963,7 +953,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_even[n][i] = ex2(s_even[n][i]);
+                        s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
                         l[i / 2] += s_even[n][i];
                     }
                 #pragma unroll
@@ -1014,7 +1004,7 @@ strided_sm_90a(
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        s_odd[n][i] = ex2(s_odd[n][i]);
+                        s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
                         l[i / 2] += s_odd[n][i];
                     }
                 wgmma_wait<0>(acc, w);
@@ -1151,7 +1141,7 @@ strided_sm_90a(
                             bool rises = false;
                             #pragma unroll
                             for (int i = 0; i < 2; i++)
-                                rises |= m[i] + 8.0f < top[i];
+                                rises |= m[i] + 8.0f < top[i] * 0.18033688f;
                             rises = warp_any(rises);
 
                             // some row of this warp found a much larger score
@@ -1160,7 +1150,7 @@ strided_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     top[i] = quad_max(top[i]);
-                                    top[i] = fmaxf(m[i], top[i]);
+                                    top[i] = fmaxf(m[i], top[i] * 0.18033688f);
                                     alpha[i] = ex2(m[i] - top[i]);
                                     alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                     m[i] = top[i];
@@ -1182,7 +1172,8 @@ strided_sm_90a(
                             for (int n = 0; n < 6; n++)
                                 #pragma unroll
                                 for (int i = 0; i < 4; i++) {
-                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
+                                    s_even[n][i] = ex2(fmaf(s_even[n][i], 0.18033688f,
+                                            shift[i / 2]));
                                     l[i / 2] += s_even[n][i];
                                 }
 

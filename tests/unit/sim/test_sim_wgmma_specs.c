@@ -19,7 +19,8 @@
 static const char *const order_1[] = {"alibi", "alibi_slopes", "bias", "chunked", "cross_attention",
 	"document", "gqa", "local", "logn", "mha", "mqa", "padded", "prefix_lm", "relative",
 	"retention", "sigmoid", "sink", "sliding_window", "softcap", "strided"};
-static const char *const order_2[] = {"two_simplicial", "two_simplicial_cross"};
+static const char *const order_2[] = {
+	"two_simplicial", "two_simplicial_cross", "pairwise", "rank_one"};
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 #define CHECK(cases) assert_int_equal(check_all(cases, COUNT(cases), 2e-2), 0)
@@ -111,21 +112,24 @@ static void windows(void **state)
 	CHECK(cases);
 }
 
-/* Weights beyond the range of f32 without a running maximum. Rows times the scale are rounded to
- * bf16, which large scores show. */
+/* Weights beyond the range of f32 without a running maximum: the exact pass. Queries are exact
+ * there; A of two factors is rounded to bf16, which large scores show. */
 static void large_scores(void **state)
 {
-	static const problem_case cases[] = {
-		LARGE("mha", "B=1,N=331,H=2", "D=48", 20),
-		LARGE("sliding_window", "B=1,N=331,H=2", "D=48,W=77", 20),
-		LARGE("sink", "B=1,N=131,H=2", "D=48", 20),
-		LARGE("document", "B=1,N=131,H=2", "D=48", 20),
+	static const problem_case exact[] = {
+		LARGE("mha", "B=1,N=331,H=2", "D=48", 300),
+		LARGE("sliding_window", "B=1,N=331,H=2", "D=48,W=77", 300),
+		LARGE("sink", "B=1,N=131,H=2", "D=48", 300),
+		LARGE("document", "B=1,N=131,H=2", "D=48", 300),
+	};
+	static const problem_case rounded[] = {
 		LARGE("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=41,W2=37", 20),
 		LARGE("two_simplicial", "B=1,N=301,H=1,G=1", "D=16,W1=35,W2=299", 20),
 	};
 
 	(void)state;
-	assert_int_equal(check_all(cases, COUNT(cases), 7e-2), 0);
+	CHECK(exact);
+	assert_int_equal(check_all(rounded, COUNT(rounded), 1.5e-1), 0);
 }
 
 /* NaN and infinities: what a row does not see never reaches it. */
