@@ -13,6 +13,7 @@
  *   exact.c      values that are NaN or infinite reach only the rows that see them
  *   lower.c      the loop nest: plan -> tile program
  *   epilogue.c   sums -> outputs
+ *   hopper*.c    the same nest for warpgroups and TMA: hopper_internal.h
  *
  * The program (all families):
  *   rows of a block = consecutive numbers of (query position, head of the group), heads fastest

@@ -48,8 +48,9 @@ typedef struct {
 } hopper;
 
 /* --- hopper_plan.c --- */
-/* Sizes for the family; false: the form does not fit it, p->why says why. */
-bool hopper_plan(gpu_plan *p, const arch *a);
+/* Sizes for the family; false: the form does not fit it, p->why says why, or a schedule for this
+ * target asks for what it cannot have, which is reported. */
+bool hopper_plan(gpu_plan *p, const arch *a, diags *d);
 /* --- hopper_load.c --- */
 void hopper_declare(hopper *h);
 void hopper_barriers(hopper *h); /* initialised and visible */

@@ -14,7 +14,8 @@ enum {
 	REGISTERS_OF_FOUR = 120,
 	CHUNK = 32,            /* outer vectors staged at a time */
 	KEY_WORDS = 320 * 256, /* elements of a block's keys and values without outer axes */
-	BARRIERS = 512         /* bytes */
+	MOST_KEYS = 1024,
+	BARRIERS = 512 /* bytes */
 };
 
 static int pad(int64_t x, int unit)
@@ -140,28 +141,46 @@ static int widest_tile(const gpu_plan *p, int aim)
 
 /* Without outer axes every block reads keys for one product a row: more rows a block, fewer reads.
  * Three warpgroups leave a thread fewer registers. */
-static void choose_rows(gpu_plan *p)
+/* What a schedule asks for, or `own`. A number that the family cannot have: of a schedule for this
+ * very target an error, of a schedule for all targets a reason against the family. */
+static bool asked(const sema_setting *x, int own, int unit, int most, int *value, diags *d)
+{
+	int64_t near;
+
+	*value = x ? (int)x->integer : own;
+	if (!x || (x->integer >= unit && x->integer <= most && x->integer % unit == 0))
+		return true;
+	if (!x->target)
+		return false;
+	near = x->integer / unit * unit;
+	near = near < unit ? unit : near > most ? most / unit * unit : near;
+	diag_error(d, x->at, "%s = %lld: products of warpgroups take multiples of %d up to %d",
+		x->key, (long long)x->integer, unit, most);
+	diag_hint(d, "the nearest is %lld", (long long)near);
+	return false;
+}
+
+static bool choose_rows(gpu_plan *p, diags *d)
 {
 	const sema_setting *rows = gpu_setting(p, "rows");
 
 	p->rows = 128;
 	if (!p->form->outers && widest_tile(p, REGISTERS_OF_THREE) >= 32)
 		p->rows = 192;
-	if (rows && rows->integer >= 64 && rows->integer <= 256 && rows->integer % 64 == 0)
-		p->rows = (int)rows->integer;
+	if (!asked(rows, p->rows, 64, 256, &p->rows, d))
+		return false;
 	p->warps = p->rows / 16;
+	return true;
 }
 
-static bool choose_key_tile(gpu_plan *p)
+static bool choose_key_tile(gpu_plan *p, diags *d)
 {
 	const sema_setting *x = gpu_setting(p, "tile");
 
 	p->key_tile = widest_tile(p, p->rows > 192   ? REGISTERS_OF_FOUR
 				     : p->rows > 128 ? REGISTERS_OF_THREE
 						     : REGISTERS_AIM);
-	if (x && x->integer >= 16 && x->integer <= 256 && x->integer % 16 == 0)
-		p->key_tile = (int)x->integer;
-	if (!p->key_tile)
+	if (!asked(x, p->key_tile, 16, 256, &p->key_tile, d) || !p->key_tile)
 		return false;
 	p->registers = register_need(p, p->key_tile);
 	p->load = p->key_tile;
@@ -182,27 +201,36 @@ static int wanted_keys(const gpu_plan *p, int unit)
 }
 
 /* A block has an even number of steps, whole tiles. */
-static bool choose_resident(gpu_plan *p, const arch *a)
+static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 {
 	const sema_setting *x = gpu_setting(p, "resident");
 	int unit = 2 * p->key_tile > p->load ? 2 * p->key_tile : p->load;
-	int64_t most = a->shared_block;
+	int64_t most = a->shared_block, needed;
+	int wanted;
 
 	p->chunk = p->form->outers ? CHUNK : 0;
-	p->resident = wanted_keys(p, unit);
-	if (x && x->integer >= unit && x->integer <= 512)
-		p->resident = (int)(x->integer / unit * unit);
+	if (!asked(x, wanted_keys(p, unit), unit, MOST_KEYS, &p->resident, d))
+		return false;
+	wanted = p->resident;
+	needed = shared_need(p);
 	while (p->resident > unit && shared_need(p) > most)
 		p->resident -= unit;
 	while (p->chunk > 8 && shared_need(p) > most)
 		p->chunk /= 2;
+	if (x && x->target && p->resident < wanted) {
+		diag_error(d, x->at,
+			"%d resident keys need %lld bytes of shared memory, %s has %lld", wanted,
+			(long long)needed, a->name, (long long)most);
+		diag_hint(d, "resident %s = %d fits", p->form->inner->name, p->resident);
+		return false;
+	}
 	p->slots = 1;
 	p->e_part = p->e_total;
 	p->shared_bytes = shared_need(p);
 	return p->resident >= unit && p->shared_bytes <= most;
 }
 
-bool hopper_plan(gpu_plan *p, const arch *a)
+bool hopper_plan(gpu_plan *p, const arch *a, diags *d)
 {
 	const char *why = unfit(p);
 
@@ -210,10 +238,13 @@ bool hopper_plan(gpu_plan *p, const arch *a)
 		return false;
 	p->family = GPU_WGMMA;
 	if (!why) {
-		choose_rows(p);
-		if (!choose_key_tile(p))
-			why = "the accumulators need more registers than a thread has";
-		else if (!choose_resident(p, a))
+		if (!choose_rows(p, d))
+			why = "the schedule's rows do not suit it";
+		else if (!choose_key_tile(p, d))
+			why = p->key_tile ? "the schedule's tile does not suit it"
+					  : "the accumulators need more registers than a "
+					    "thread has";
+		else if (!choose_resident(p, a, d))
 			why = "a block of keys does not fit in shared memory";
 	}
 	if (why) {
