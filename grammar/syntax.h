@@ -30,6 +30,7 @@ enum {
 
 /* The scanner's place in the source. */
 typedef struct {
+	arena *arena;
 	uint32_t begin, end; /* of the newest token                     */
 	bool line_begins;    /* no token yet on this line               */
 } scan_state;

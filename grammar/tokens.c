@@ -114,10 +114,40 @@ _Noreturn void tokens_scanner_failed(const char *message)
 	ice("scanner: %s", message);
 }
 
+/* The scanner's memory is the parse's: it ends with it, also where memory runs out in the middle. Each
+ * piece begins with its size. */
+enum { SCAN_HEAD = 16 };
+
+void *scan_alloc(size_t size, void *scanner)
+{
+	char *head = arena_alloc(scan_get_extra(scanner)->arena, size + SCAN_HEAD);
+
+	memcpy(head, &size, sizeof size);
+	return head + SCAN_HEAD;
+}
+
+void *scan_realloc(void *old, size_t size, void *scanner)
+{
+	void *new = scan_alloc(size, scanner);
+	size_t before = 0;
+
+	if (old)
+		memcpy(&before, (char *)old - SCAN_HEAD, sizeof before);
+	if (before)
+		memcpy(new, old, before < size ? before : size);
+	return new;
+}
+
+void scan_free(void *old, void *scanner)
+{
+	(void)old;
+	(void)scanner;
+}
+
 static void scan_all(syntax *cx)
 {
 	uint32_t bom = cx->src->len >= 3 && memcmp(cx->src->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-	scan_state state = {.end = bom, .line_begins = true};
+	scan_state state = {.arena = cx->build.arena, .end = bom, .line_begins = true};
 	yyscan_t scanner;
 	int kind;
 

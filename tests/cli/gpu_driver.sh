@@ -18,7 +18,7 @@ expect 0 "" "$TRIKL" run other.tkl --device cuda:0
 expect 0 "" "$TRIKL" run mha.tkl --device cuda:0 -D D=64
 expect 0 "" "$TRIKL" run mha.tkl --device cuda:0 --target sm_80
 [ "$(ls cache | wc -l)" = 6 ]
-echo "schedule mha on sm_90a { rows = 32 }" >>other.tkl
+echo "schedule mha on sm_90a { rows = 64 }" >>other.tkl
 expect 0 "" "$TRIKL" run other.tkl --device cuda:0
 echo "schedule mha on cpu { rows = 32 }" >>other.tkl
 expect 0 "" "$TRIKL" run other.tkl --device cuda:0

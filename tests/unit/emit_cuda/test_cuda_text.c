@@ -491,9 +491,9 @@ static void hopper_compiles(void **state)
 	a = arena_create();
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assemble(cases[i], emit_case(a, cases[i]), 0);
-	/* most of it in the exact passes, which hold scores, sums and the values of a key */
+	/* three warpgroups leave a thread 168 registers: nvcc spills where PTX from LLVM does not */
 	for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
-		assemble(specs[i], emit_spec(a, specs[i], "sm_90a"), 192);
+		assemble(specs[i], emit_spec(a, specs[i], "sm_90a"), 512);
 	arena_destroy(a);
 }
 
