@@ -167,6 +167,8 @@ void gpu_raise(gpu_cx *g);          /* the running maximum rises where it must; 
 void gpu_weigh(gpu_cx *g);          /* S -> P and its sum */
 /* Whether all rows see the whole tile; whether a row sees a key, after gpu_row_windows. */
 X gpu_all_seen(gpu_cx *g, X key0);
+/* The same of `keys` keys. */
+X gpu_keys_seen(gpu_cx *g, X key0, int keys);
 X gpu_visible(gpu_cx *g, X key);
 /* --- exact.c --- */
 /* Whether rows of one block can see different keys. */

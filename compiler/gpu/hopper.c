@@ -126,18 +126,7 @@ static void exact_product(hopper *h, const key_tile *t)
 
 	tile_map(g->p, at, tile_whole(h->p), tx_cvt(g->p, h->plan->operand, tx_frag(g->p, s)));
 	tile_wgmma_fence(g->p, at, after, 2);
-	for (int i = 0; i < g->m->outputs; i++) {
-		int cols = (h->plan->e_extent[i] + 15) / 16 * 16;
-
-		if (h->value[i])
-			tile_wgmma(g->p, g->m->output[i].inner->at,
-				tile_columns(g->sum, i32(g, h->plan->e_offset[i]), cols),
-				tile_whole(h->p),
-				tile_part(h->value[i], t->tile, t->row, i32(g, 0),
-					h->plan->key_tile, cols),
-				true, false);
-	}
-	tile_wgmma_commit(g->p, at);
+	hopper_value_product(h, t->tile, t->row, false);
 	tile_wgmma_wait(g->p, at, 0, after, 2);
 	if (g->summed)
 		tile_set(g->p, at, g->summed, tx_bool(g->p, true));
@@ -177,11 +166,7 @@ static void exact_step(hopper *h, X step)
 		op2(g, TX_AND, op2(g, TX_LE, t.key0, g->high[0]),
 			op2(g, TX_LE, g->low[0], op2(g, TX_ADD, t.key0, i32(g, n - 1)))));
 	tile_wgmma_fence(g->p, at, before, 2);
-	for (int i = 0; i < g->m->segments; i++)
-		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
-			tile_part(h->key[i], t.tile, t.row, i32(g, 0), n, g->a[i]->cols), false,
-			i == 0);
-	tile_wgmma_commit(g->p, at);
+	hopper_score_product(h, s, t.tile, t.row);
 	tile_wgmma_wait(g->p, at, 0, before, 2);
 	g->score = s;
 	gpu_scores(g, t.key0);
@@ -222,12 +207,24 @@ static void exact_position(hopper *h)
 		exact_add_step(h);
 }
 
+/* Until all tiles of the load of this parity have landed. */
+static void await_block(hopper *h, X parity)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	tile_var *t = tile_for_begin(g->p, at, "landed", i32(g, 0), i32(g, h->tiles), i32(g, 1));
+
+	tile_await(g->p, at, h->key_full, tx_var(g->p, t), parity);
+	tile_await(g->p, at, h->value_full, tx_var(g->p, t), parity);
+	tile_end(g->p);
+}
+
 static void exact_pass(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
 	int last = g->m->outers - 1;
-	tile_var *b, *o, *t;
+	tile_var *b, *o;
 	X base;
 
 	b = tile_for_begin(g->p, at, "block", i32(g, 0), h->all_blocks, i32(g, 1));
@@ -237,10 +234,7 @@ static void exact_pass(hopper *h)
 	base = tx_var(g->p, h->at.base);
 	tile_barrier(g->p, at);
 	hopper_load_block(h, base);
-	t = tile_for_begin(g->p, at, "landed", i32(g, 0), i32(g, h->tiles), i32(g, 1));
-	tile_await(g->p, at, h->key_full, tx_var(g->p, t), tx_var(g->p, h->at.parity));
-	tile_await(g->p, at, h->value_full, tx_var(g->p, t), tx_var(g->p, h->at.parity));
-	tile_end(g->p);
+	await_block(h, tx_var(g->p, h->at.parity));
 	if (last >= 0) {
 		o = tile_for_begin(
 			g->p, at, g->m->outer[last]->name, i32(g, 0), h->chunk_steps, i32(g, 1));
@@ -287,28 +281,15 @@ static X some_tuples(gpu_cx *g)
 	return some;
 }
 
-/* Loads of the rest that no step needed land before others go over them, or the block ends. */
-static void await_loads(hopper *h)
-{
-	gpu_cx *g = h->g;
-	loc at = g->s->at;
-	X before = op2(g, TX_SUB, i32(g, 1), tx_var(g->p, h->at.parity));
-	tile_var *t;
-
-	t = tile_for_begin(g->p, at, "landed", i32(g, 0), i32(g, h->tiles), i32(g, 1));
-	tile_await(g->p, at, h->key_full, tx_var(g->p, t), before);
-	tile_await(g->p, at, h->value_full, tx_var(g->p, t), before);
-	tile_end(g->p);
-}
-
 /* The next chunk begins with the newest block again. */
 static void fast_pass(hopper *h)
 {
 	gpu_cx *g = h->g;
 
 	hopper_pipeline(h);
+	/* loads of the rest that no step needed land before others go over them, or the block ends */
 	if (hopper_unit(h) < h->plan->resident)
-		await_loads(h);
+		await_block(h, op2(g, TX_SUB, i32(g, 1), tx_var(g->p, h->at.parity)));
 	if (!h->more_chunks)
 		return;
 	tile_if_begin(g->p, g->s->at, h->more_chunks);

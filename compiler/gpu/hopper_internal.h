@@ -69,3 +69,6 @@ void hopper_add_step(hopper *h); /* O += Gv W */
 X hopper_first_base(hopper *h);   /* of the newest block */
 int hopper_unit(const hopper *h); /* keys of a unit */
 void hopper_pipeline(hopper *h);
+/* S = A B and W += P V (= with `zero`) of one key tile, in flight: closes a group. */
+void hopper_score_product(hopper *h, tile_frag *s, X tile, X row);
+void hopper_value_product(hopper *h, X tile, X row, bool zero);

@@ -108,16 +108,7 @@ static X next_base(hopper *h)
 /* Whether every row sees all keys from the base on at this outer position: no step needs a mask. */
 static X all_seen(const hopper *h)
 {
-	gpu_cx *g = h->g;
-	X base = var(h, h->at.base), end = op2(g, TX_ADD, base, i32(g, h->keys - 1));
-	X seen = op2(g, TX_AND, op2(g, TX_LE, g->full_low[0], base),
-		op2(g, TX_LE, end, g->full_high[0]));
-
-	for (int o = 0; o < g->m->outers; o++)
-		seen = op2(g, TX_AND, seen,
-			op2(g, TX_AND, op2(g, TX_LE, g->full_low[1 + o], g->outer[o]),
-				op2(g, TX_LE, g->outer[o], g->full_high[1 + o])));
-	return seen;
+	return gpu_keys_seen(h->g, var(h, h->at.base), h->keys);
 }
 
 static void set_outer(hopper *h)
@@ -204,7 +195,7 @@ static void give_back(hopper *h, bool keys, int step, tile_var *load, X base)
 	X tile, n;
 	int warps = h->plan->warps;
 
-	if (!h->loads || !last_of_tile(h, step))
+	if (!last_of_tile(h, step))
 		return;
 	tile = tile_of(h, step);
 	tile_if_begin(g->p, g->s->at, var(h, load));
@@ -240,19 +231,19 @@ X hopper_first_base(hopper *h)
 
 /* --- products --- */
 
-static void score_product(hopper *h, int step, tile_frag *s)
+void hopper_score_product(hopper *h, tile_frag *s, X tile, X row)
 {
 	gpu_cx *g = h->g;
 
 	for (int i = 0; i < g->m->segments; i++)
 		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
-			tile_part(h->key[i], tile_of(h, step), i32(g, row_of(h, step)), i32(g, 0),
-				h->plan->key_tile, g->a[i]->cols),
+			tile_part(
+				h->key[i], tile, row, i32(g, 0), h->plan->key_tile, g->a[i]->cols),
 			false, i == 0);
 	tile_wgmma_commit(g->p, g->s->at);
 }
 
-static void value_product(hopper *h, int step, X tile, bool zero)
+void hopper_value_product(hopper *h, X tile, X row, bool zero)
 {
 	gpu_cx *g = h->g;
 
@@ -263,11 +254,21 @@ static void value_product(hopper *h, int step, X tile, bool zero)
 			tile_wgmma(g->p, g->m->output[i].inner->at,
 				tile_columns(g->sum, i32(g, h->plan->e_offset[i]), cols),
 				tile_whole(h->p),
-				tile_part(h->value[i], tile, i32(g, row_of(h, step)), i32(g, 0),
-					h->plan->key_tile, cols),
+				tile_part(
+					h->value[i], tile, row, i32(g, 0), h->plan->key_tile, cols),
 				true, zero);
 	}
 	tile_wgmma_commit(g->p, g->s->at);
+}
+
+static void score_product(hopper *h, int step, tile_frag *s)
+{
+	hopper_score_product(h, s, tile_of(h, step), i32(h->g, row_of(h, step)));
+}
+
+static void value_product(hopper *h, int step, X tile, bool zero)
+{
+	hopper_value_product(h, tile, i32(h->g, row_of(h, step)), zero);
 }
 
 /* Of the last product of the position before. */

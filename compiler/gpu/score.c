@@ -35,9 +35,9 @@ static X between(gpu_cx *g, X low, X x, X high)
 	return op2(g, TX_AND, op2(g, TX_LE, low, x), op2(g, TX_LE, x, high));
 }
 
-X gpu_all_seen(gpu_cx *g, X key0)
+X gpu_keys_seen(gpu_cx *g, X key0, int keys)
 {
-	X end = op2(g, TX_ADD, key0, i32(g, g->plan->key_tile - 1));
+	X end = op2(g, TX_ADD, key0, i32(g, keys - 1));
 	X ok = op2(g, TX_AND, op2(g, TX_LE, g->full_low[0], key0),
 		op2(g, TX_LE, end, g->full_high[0]));
 
@@ -45,6 +45,11 @@ X gpu_all_seen(gpu_cx *g, X key0)
 		ok = op2(g, TX_AND, ok,
 			between(g, g->full_low[1 + o], g->outer[o], g->full_high[1 + o]));
 	return ok;
+}
+
+X gpu_all_seen(gpu_cx *g, X key0)
+{
+	return gpu_keys_seen(g, key0, g->plan->key_tile);
 }
 
 static X in_windows(gpu_cx *g, X key)
