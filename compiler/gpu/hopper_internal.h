@@ -7,8 +7,11 @@
  *
  * A block of resident keys lies in shared memory in tiles of plan->load keys, each filled by TMA
  * and guarded by its own mbarrier. Steps walk a block from its newest keys to its oldest: step h
- * scores keys [resident - (h + 1) * key_tile, resident - h * key_tile) of it. Who is last to use a
- * tile (a counter says) has the next block's keys loaded over it; there is no producer warp. */
+ * scores keys [resident - (h + 1) * key_tile, resident - h * key_tile) of it. There is no producer
+ * warp: who is done with a tile has the next block's keys loaded over it. With outer axes that is
+ * rare, and the last warp does it (a counter says who that is, at the price of its latency). Without,
+ * it happens at every tile: each warp arrives at an mbarrier, and a step later, when the tensor cores
+ * have new work, one of them waits there for the others. */
 #pragma once
 #include "arch/arch.h"
 #include "gpu/gpu_internal.h"
@@ -26,13 +29,23 @@ typedef struct {
 	tile_var *owed, *owed_base, *owed_tile;
 } hopper_place;
 
+/* A tile that this warp is done with. */
+typedef struct {
+	bool keys;      /* else values */
+	X tile, base;   /* which; first key of the block that comes in */
+	X load, parity; /* whether one does; of the warps' arrivals */
+} hopper_freed;
+
 typedef struct {
 	gpu_cx *g;
 	const gpu_plan *plan;
 	/* shared memory */
 	tile_buffer *key[MODEL_MAX_SEGMENTS], *value[MODEL_MAX_OUTPUTS];
 	tile_arg *key_map[MODEL_MAX_SEGMENTS], *value_map[MODEL_MAX_OUTPUTS];
-	tile_mbar *key_full, *value_full, *key_done, *value_done;
+	tile_mbar *key_full, *value_full;
+	tile_mbar *key_done, *value_done; /* counters with outer axes, else mbarriers */
+	hopper_freed freed[4]; /* tiles that are given back and not yet loaded again */
+	int freed_count;
 	int tiles;         /* of a block */
 	int keys, steps;   /* of one iteration: of a block, or of a unit of the rest */
 	tile_buffer *rows; /* row streams on their way to registers */

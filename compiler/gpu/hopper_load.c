@@ -122,6 +122,14 @@ static void declare_registers(hopper *h)
 	g->l_sum = tile_register(g->p, at, "l", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
 }
 
+static tile_mbar *declare_done(hopper *h, const char *name)
+{
+	gpu_cx *g = h->g;
+
+	return g->m->outers ? tile_counter(g->p, g->s->at, name, h->tiles)
+			    : tile_mbarrier(g->p, g->s->at, name, h->tiles, h->plan->warps);
+}
+
 void hopper_declare(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -133,8 +141,8 @@ void hopper_declare(hopper *h)
 	declare_registers(h);
 	h->key_full = tile_mbarrier(g->p, at, "key_full", h->tiles, 1);
 	h->value_full = tile_mbarrier(g->p, at, "value_full", h->tiles, 1);
-	h->key_done = tile_counter(g->p, at, "key_done", h->tiles);
-	h->value_done = tile_counter(g->p, at, "value_done", h->tiles);
+	h->key_done = declare_done(h, "key_done");
+	h->value_done = declare_done(h, "value_done");
 }
 
 void hopper_barriers(hopper *h)

@@ -144,10 +144,10 @@ static void next_keys(hopper *h)
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
 
-	tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), i32(g, 1)));
-	tile_set(g->p, at, h->at.base, next_base(h));
 	if (h->loads)
 		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
+	tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), i32(g, 1)));
+	tile_set(g->p, at, h->at.base, next_base(h));
 }
 
 /* To the next outer position, or to the first one against the next keys. */
@@ -188,40 +188,98 @@ static void await_tile(hopper *h, tile_mbar *full, int step, X first)
 		tile_end(g->p);
 }
 
-/* The last warp that is done with the tile has the next block's loaded. */
-static void give_back(hopper *h, bool keys, int step, tile_var *load, X base)
+static void load_tile(hopper *h, const hopper_freed *f)
+{
+	tile_note(h->g->p, "every warp is done with this tile: load the next block's");
+	if (f->keys)
+		hopper_load_keys(h, f->base, f->tile);
+	else
+		hopper_load_values(h, f->base, f->tile);
+}
+
+/* The last warp loads at once. */
+static void count_and_load(hopper *h, const hopper_freed *f, tile_mbar *done)
 {
 	gpu_cx *g = h->g;
-	X tile, n;
 	int warps = h->plan->warps;
+	X n = tx_var(g->p, tile_count(g->p, g->s->at, "before", done, f->tile));
 
-	if (!last_of_tile(h, step))
-		return;
-	tile = tile_of(h, step);
-	tile_if_begin(g->p, g->s->at, var(h, load));
-	n = tx_var(g->p,
-		tile_count(g->p, g->s->at, "before", keys ? h->key_done : h->value_done, tile));
 	tile_if_begin(
 		g->p, g->s->at, op2(g, TX_EQ, op2(g, TX_MOD, n, i32(g, warps)), i32(g, warps - 1)));
-	tile_note(g->p, "every warp is done with this tile: load the next block's");
-	if (keys)
-		hopper_load_keys(h, base, tile);
-	else
-		hopper_load_values(h, base, tile);
+	load_tile(h, f);
 	tile_end(g->p);
+}
+
+/* This warp is done with the step's tile; f says whether another one is loaded over it. */
+static void give_back(hopper *h, int step, hopper_freed f)
+{
+	gpu_cx *g = h->g;
+	tile_mbar *done = f.keys ? h->key_done : h->value_done;
+
+	if (!h->loads || !last_of_tile(h, step))
+		return;
+	f.tile = tile_of(h, step);
+	tile_if_begin(g->p, g->s->at, f.load);
+	if (done->kind == BAR_COUNTER) {
+		count_and_load(h, &f, done);
+	} else {
+		tile_arrive(g->p, g->s->at, done, f.tile);
+		h->freed[h->freed_count++] = f;
+	}
 	tile_end(g->p);
+}
+
+/* Loads over the tiles that all warps have arrived for; each warpgroup in turn has one that waits. It
+ * stands where the tensor cores have work. */
+static void load_freed(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+
+	for (int i = 0; i < h->freed_count; i++) {
+		const hopper_freed *f = &h->freed[i];
+		X loader = op2(g, TX_MUL, op2(g, TX_MOD, f->tile, i32(g, h->plan->warps / 4)),
+			i32(g, 4));
+
+		tile_if_begin(g->p, at,
+			op2(g, TX_AND, f->load, op2(g, TX_EQ, tx_leaf(g->p, TX_WARP), loader)));
+		tile_await(g->p, at, f->keys ? h->key_done : h->value_done, f->tile, f->parity);
+		load_tile(h, f);
+		tile_end(g->p);
+	}
+	h->freed_count = 0;
 }
 
 static void keys_done(hopper *h, int step)
 {
 	if (h->loads)
-		give_back(h, true, step, h->at.load, next_base(h));
+		give_back(h, step,
+			(hopper_freed){.keys = true,
+				.load = var(h, h->at.load),
+				.base = next_base(h),
+				.parity = var(h, h->at.parity)});
 }
 
 static void values_done(hopper *h, int step)
 {
 	if (h->loads)
-		give_back(h, false, step, h->at.load, next_base(h));
+		give_back(h, step,
+			(hopper_freed){.load = var(h, h->at.load),
+				.base = next_base(h),
+				.parity = var(h, h->at.parity)});
+}
+
+/* The values of the last step of the position before: where a load follows, the parity is already
+ * that of the next block. */
+static void owed_done(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	if (h->loads)
+		give_back(h, h->steps - 1,
+			(hopper_freed){.load = var(h, h->at.owed),
+				.base = var(h, h->at.owed_base),
+				.parity = op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity))});
 }
 
 X hopper_first_base(hopper *h)
@@ -351,8 +409,7 @@ static void begin_position(hopper *h, X it)
 	value_product(h, h->steps - 1, owed_tile(h), false);
 	score_product(h, 0, h->s[0]);
 	wait(h, 1, g->sum, h->p);
-	if (h->loads)
-		give_back(h, false, h->steps - 1, h->at.owed, var(h, h->at.owed_base));
+	owed_done(h);
 	if (h->at.outer)
 		hopper_add_step(h);
 	tile_end(g->p);
@@ -365,6 +422,7 @@ static void end_position(hopper *h)
 	loc at = g->s->at;
 
 	await_tile(h, h->value_full, h->steps - 1, at_first(h));
+	load_freed(h);
 	if (h->at.outer)
 		hopper_load_gv(h);
 	if (h->loads) {
@@ -384,6 +442,7 @@ static void first_step(hopper *h)
 	await_tile(h, h->key_full, 1, at_first(h));
 	fence(h, h->s[1], g->a[0], NULL, NULL);
 	score_product(h, 1, h->s[1]);
+	load_freed(h);
 	wait(h, 1, h->s[0], NULL);
 	keys_done(h, 0);
 	softmax(h, 0);
@@ -402,6 +461,7 @@ static void middle_step(hopper *h, int step)
 	fence(h, g->sum, now, h->p, g->a[0]);
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	score_product(h, step + 2, now);
+	load_freed(h);
 	wait(h, 2, next, NULL);
 	keys_done(h, step + 1);
 	softmax(h, step + 1);
@@ -419,6 +479,7 @@ static void late_step(hopper *h)
 	await_tile(h, h->value_full, step, at_first(h));
 	fence(h, g->sum, h->p, NULL, NULL);
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
+	load_freed(h);
 	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
 	softmax(h, step + 1);
@@ -434,8 +495,8 @@ static void drain(hopper *h)
 	fence(h, g->sum, h->p, NULL, NULL);
 	value_product(h, h->steps - 1, owed_tile(h), false);
 	wait(h, 0, g->sum, h->p);
-	if (h->loads)
-		give_back(h, false, h->steps - 1, h->at.owed, var(h, h->at.owed_base));
+	owed_done(h);
+	load_freed(h);
 	if (h->at.outer)
 		hopper_add_step(h);
 }
