@@ -164,7 +164,7 @@ bool device_signature(const device_build *b, rt_kernel_signature *k)
 	snprintf(k->entry, sizeof k->entry, "%s", b->program->name);
 	snprintf(k->target, sizeof k->target, "%s", b->arch->name);
 	k->threads = 32 * b->program->warps;
-	k->rows = b->plan.rows;
+	k->rows = b->plan.split > 1 ? b->plan.rows / b->plan.split : b->plan.rows;
 	k->shared = (int32_t)b->program->shared_bytes;
 	describe_grid(b->form, k);
 	k->tensors = s->tensor.count;

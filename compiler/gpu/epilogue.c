@@ -64,9 +64,15 @@ static void normalise(gpu_cx *g, tile_frag *inverse)
 			op2(g, TX_DIV, tx_frag(g->p, inverse), l)));
 }
 
+/* One of the warps that share a row stores it. */
 static X row_stored(gpu_cx *g)
 {
-	return op2(g, TX_LT, op2(g, TX_ADD, g->row0, tx_leaf(g->p, TX_ROW)), g->rows_total);
+	X row = tx_leaf(g->p, TX_ROW);
+	X exists = op2(g, TX_LT, op2(g, TX_ADD, g->row0, row), g->rows_total);
+
+	if (g->plan->split <= 1)
+		return exists;
+	return op2(g, TX_AND, exists, op2(g, TX_LT, row, i32(g, gpu_block_row_count(g->plan))));
 }
 
 /* Offset of an output element; the feature dimension takes `feature`. */

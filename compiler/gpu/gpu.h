@@ -61,6 +61,12 @@ typedef struct {
 	bool rows_shared; /* row operands stay in shared memory, else in registers */
 	int load;         /* wgmma: keys of one TMA tile */
 	int chunk;        /* wgmma: outer vectors in shared memory at a time */
+	/* wgmma: so many groups of warps have the same rows / split rows; each takes every split-th
+	 * position of the last outer axis, and their sums are added at the end */
+	int split;
+	/* wgmma: a row walks over the last outer axis from its own first position on, so that no row
+	 * meets positions outside its window; else all rows of a block meet the same position */
+	bool own;
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */

@@ -16,7 +16,9 @@ typedef struct {
 	int sums;
 } gpu_env;
 
-typedef struct {
+typedef struct gpu_cx gpu_cx;
+
+struct gpu_cx {
 	const gpu_plan *plan;
 	const row_form *m;
 	const sema_spec *s;
@@ -41,6 +43,10 @@ typedef struct {
 	tile_buffer *b, *v;
 	tile_buffer *rows[MODEL_MAX_STREAMS], *stage[MODEL_MAX_STREAMS]; /* see stage.c */
 	tile_buffer *row_sums;   /* see rowsum.c; NULL: no vector needs them */
+	/* A stream that has no register tile, at a feature; NULL: there are none */
+	X (*stream_at)(gpu_cx *g, int s, X feature);
+	void *user;
+	tile_frag *fine[MODEL_MAX_STREAMS]; /* see gpu_scaled_stream; NULL elsewhere */
 	X stage0[SEMA_MAX_KEYS]; /* first staged position of each outer axis */
 	tile_frag
 		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
@@ -49,12 +55,19 @@ typedef struct {
 	tile_frag *rest[MODEL_MAX_SEGMENTS]; /* A minus what `a` holds of it, or NULL */
 	tile_frag *c, *score, *weight, *sum,
 		*out;           /* sum: W of this outer step; out: O (the same for order 1) */
-	X outer[SEMA_MAX_KEYS]; /* current outer coordinates */
+	X outer[SEMA_MAX_KEYS]; /* current outer coordinates, where a tensor may be read */
+	/* Where rows walk on their own (plan->own), on the last outer axis: `outer_step` counts
+	 * positions from each row's first one, low, high, full_low and full_high of the axis are
+	 * such numbers, and `outer_at` is the row's coordinate, which may lie outside of the axis.
+	 * Else both are NULL. */
+	X outer_step, outer_at;
+	X walk_first; /* the block's first row's first position */
+	X i0;         /* that row's position */
 	int part, columns;      /* of the value columns, and how many it has */
 	/* exact.c */
 	X pass;           /* 0, then 1 where a sum became NaN; NULL: rows of a block see the same */
 	tile_var *summed; /* b1: W of this outer step holds something */
-} gpu_cx;
+};
 
 /* What a part of the value columns holds of an output. */
 typedef struct {
@@ -90,6 +103,13 @@ const char *gpu_grid(const gpu_cx *g);
 /* --- epilogue.c --- */
 void gpu_epilogue(gpu_cx *g); /* results of O, l and m to the outputs */
 /* --- window.c --- */
+int gpu_block_row_count(const gpu_plan *p); /* different rows of a block: plan->rows / split */
+X gpu_row_in_block(gpu_cx *g);              /* of the current element of a register tile */
+/* Whether the last outer axis has a window that moves with the query: first and last key are i and
+ * something that no row changes. */
+bool gpu_can_walk(const row_form *m);
+/* Sets outer, outer_step and outer_at for that many positions from each row's first one on. */
+void gpu_walk_to(gpu_cx *g, X step);
 void gpu_block_rows(gpu_cx *g);
 void gpu_windows(gpu_cx *g);
 /* Least and greatest key that some row of this warp sees. */
@@ -107,7 +127,8 @@ bool gpu_output_part(const gpu_cx *g, int output, gpu_part *part); /* false: not
 void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
 void gpu_load_block(gpu_cx *g, X key0, X slot);
 void gpu_build_a(gpu_cx *g);               /* A and c at g->outer */
-void gpu_build_segments(gpu_cx *g);        /* the same from streams already in registers */
+void gpu_build_segments(gpu_cx *g);        /* A, from streams already in registers */
+void gpu_build_c(gpu_cx *g);
 void gpu_declare_stream(gpu_cx *g, int s); /* g->stream[s], where A uses it */
 void gpu_declare_a(gpu_cx *g, int seg);
 /* Columns [k, k + cols) of A from rows in shared memory. */
@@ -126,6 +147,10 @@ X gpu_outer_value(gpu_cx *g, int output);
  * in log2 units after it. */
 double gpu_a_scale(const gpu_cx *g);
 double gpu_score_scale(const gpu_cx *g);
+/* wgmma: where A = row stream * outer stream, one multiplication a score is saved by scaling the outer
+ * vector, as the sum of two numbers so that nothing is lost: A = q * k + q * fine, rounded once.
+ * Whether this is such a vector. */
+bool gpu_scaled_stream(const gpu_cx *g, int s);
 /* x(key, d) for keys from `first` on, zero beyond `last`; NULL x: 1. NULL key: the block's rows. */
 typedef struct {
 	const expr *x;

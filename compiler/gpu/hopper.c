@@ -61,8 +61,11 @@ static void chunk(hopper *h, pass *run)
 	if (last >= 0) {
 		h->more_chunks = keep(g, "more_chunks", h->more_chunks);
 		left = op2(g, TX_ADD, op2(g, TX_SUB, g->high[1 + last], h->chunk0), i32(g, 1));
-		h->chunk_steps =
-			keep(g, "chunk_steps", op2(g, TX_MIN, left, i32(g, h->plan->chunk)));
+		left = op2(g, TX_MIN, left, i32(g, h->plan->chunk));
+		if (h->plan->split > 1)
+			left = op2(g, TX_DIV, op2(g, TX_ADD, left, i32(g, h->plan->split - 1)),
+				i32(g, h->plan->split));
+		h->chunk_steps = keep(g, "chunk_steps", left);
 	}
 	hopper_stage(h);
 	run(h);
@@ -195,9 +198,8 @@ static void exact_position(hopper *h)
 	loc at = g->s->at;
 	tile_var *step;
 
-	if (g->m->outers)
-		hopper_load_outer(h, tx_var(g->p, h->at.outer));
-	gpu_build_segments(g);
+	hopper_build(h);
+	gpu_build_c(g);
 	gpu_step_begin(g);
 	step = tile_for_begin(g->p, at, "step", i32(g, 0),
 		i32(g, h->plan->resident / h->plan->key_tile), i32(g, 1));
@@ -238,8 +240,7 @@ static void exact_pass(hopper *h)
 	if (last >= 0) {
 		o = tile_for_begin(
 			g->p, at, g->m->outer[last]->name, i32(g, 0), h->chunk_steps, i32(g, 1));
-		h->at.outer = o;
-		g->outer[last] = op2(g, TX_ADD, h->chunk0, tx_var(g->p, o));
+		hopper_at(h, tx_var(g->p, o));
 	}
 	exact_position(h);
 	if (last >= 0)
@@ -327,12 +328,14 @@ static void exact_passes(hopper *h)
 	initialise(g, -INFINITY);
 	if (!gpu_hides(g->m)) {
 		chunks(h, 0, exact_pass);
+		hopper_merge(h, true);
 		return;
 	}
 	g->pass = tx_var(g->p, tile_for_begin(g->p, at, "pass", i32(g, g->m->normalised ? 0 : 1),
 				       i32(g, 2), i32(g, 1)));
 	tile_note(g->p, "a second pass only where a sum became NaN");
 	chunks(h, 0, exact_pass);
+	hopper_merge(h, true);
 	wild = tile_any_block(g->p, at, "wild", tile_whole(g->out), op2(g, TX_NE, sum, sum));
 	tile_break(g->p, at,
 		op2(g, TX_OR, tx_1(g->p, TX_NOT, tx_var(g->p, wild)),
@@ -356,6 +359,7 @@ static void passes(hopper *h)
 		hopper_load_block(h, hopper_first_base(h));
 		hopper_rows(h);
 		chunks(h, 0, fast_pass);
+		hopper_merge(h, false);
 	} else {
 		hopper_rows(h);
 	}
@@ -389,6 +393,7 @@ tile_program *gpu_hopper_lower(arena *a, const gpu_plan *plan, diags *d)
 	gpu_declare_arguments(&g);
 	gpu_block_rows(&g);
 	hopper_declare(&h);
+	hopper_streams(&h);
 	gpu_windows(&g);
 	hopper_barriers(&h);
 	passes(&h);

@@ -3,6 +3,7 @@
  *   hopper_plan.c   whether a form fits the family, and its sizes
  *   hopper_load.c   tensor maps, key blocks through TMA, rows and outer vectors
  *   hopper_pipe.c   the pipeline of products and softmax
+ *   hopper_merge.c  sums of warps that share their rows
  *   hopper.c        the program: fast pass, check, exact pass
  *
  * A block of resident keys lies in shared memory in tiles of plan->load keys, each filled by TMA
@@ -27,6 +28,7 @@ typedef struct {
 	/* of the tile of values that the last product of the position before reads: `load` and
 	 * base where another may be loaded over it, which one it is where that changes */
 	tile_var *owed, *owed_base, *owed_tile;
+	tile_var *owed_step; /* that position, where rows walk on their own */
 } hopper_place;
 
 /* A tile that this warp is done with. */
@@ -50,6 +52,8 @@ typedef struct {
 	int keys, steps;   /* of one iteration: of a block, or of a unit of the rest */
 	tile_buffer *rows; /* row streams on their way to registers */
 	tile_buffer *staged[MODEL_MAX_STREAMS]; /* outer streams: one row an outer position */
+	tile_buffer *fine[MODEL_MAX_STREAMS];   /* what rounding left of a scaled one, or NULL */
+	tile_buffer *sums, *row_sums;           /* see hopper_merge.c; NULL: rows are not split */
 	/* registers */
 	tile_frag *s[2], *p;
 	/* the loops */
@@ -57,6 +61,7 @@ typedef struct {
 	X loads;                     /* of this pipeline; NULL: its keys are loaded */
 	X chunk0, chunk_steps;       /* first outer position of this chunk; how many */
 	X more_chunks;               /* another chunk follows; NULL without outer axes */
+	X place;                     /* of the current outer position in the chunk */
 	hopper_place at;
 } hopper;
 
@@ -65,7 +70,10 @@ typedef struct {
  * target asks for what it cannot have, which is reported. */
 bool hopper_plan(gpu_plan *p, const arch *a, diags *d);
 /* --- hopper_load.c --- */
+int hopper_staged_rows(const gpu_plan *p, const model_stream *st);
+int hopper_staged_cols(const gpu_plan *p, const model_stream *st);
 void hopper_declare(hopper *h);
+void hopper_streams(hopper *h);  /* A may read streams that have no register tile */
 void hopper_barriers(hopper *h); /* initialised and visible */
 void hopper_rows(hopper *h);     /* row streams in registers */
 /* Loads one tile; in flow of one warp. */
@@ -73,11 +81,19 @@ void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);
 void hopper_load_block(hopper *h, X base);   /* all tiles; block-uniform flow */
 void hopper_stage(hopper *h);                /* the chunk's outer vectors, visible to all */
-void hopper_load_outer(hopper *h, X step);   /* A's vectors of that position of the chunk */
-X hopper_outer_value(hopper *h, int output); /* Gv at g->outer and a column of O */
-void hopper_load_gv(hopper *h);              /* Gv at g->outer */
+void hopper_build(hopper *h);                /* A at the current outer position */
+/* Makes a step of this warp the current outer position: place, g->outer and what belongs to it. */
+void hopper_at(hopper *h, X step);
+X hopper_outer_value(hopper *h, int output); /* Gv there at a column of O */
+void hopper_load_gv(hopper *h);              /* Gv there, where all rows have the same */
 void hopper_clear_gv(hopper *h);
 void hopper_add_step(hopper *h); /* O += Gv W */
+/* --- hopper_merge.c --- */
+int64_t hopper_merge_bytes(const gpu_plan *p); /* of shared memory beside the values' */
+bool hopper_merge_fits(const gpu_plan *p);     /* the values' memory holds the sums */
+void hopper_merge_declare(hopper *h);
+/* O, l and m of all warps that share a row, in each of them. `exact`: they have different maxima. */
+void hopper_merge(hopper *h, bool exact);
 /* --- hopper_pipe.c --- */
 X hopper_first_base(hopper *h);   /* of the newest block */
 int hopper_unit(const hopper *h); /* keys of a unit */

@@ -21,6 +21,26 @@ static int pad16(int64_t x)
 
 /* --- declarations --- */
 
+static bool is_walked(const gpu_plan *p, const model_stream *st)
+{
+	return p->own && st->outer + 1 == p->form->outers;
+}
+
+/* Positions of a chunk; of all rows', where each walks on its own. */
+int hopper_staged_rows(const gpu_plan *p, const model_stream *st)
+{
+	int chunk = st->outer + 1 == p->form->outers ? p->chunk : 1;
+
+	return is_walked(p, st) ? chunk + gpu_block_row_count(p) - 1 : chunk;
+}
+
+int hopper_staged_cols(const gpu_plan *p, const model_stream *st)
+{
+	int n = pad16(st->d->extent);
+
+	return is_walked(p, st) ? n + 8 : n;
+}
+
 /* Boxes of one tile's keys and one panel's columns. */
 static tile_arg *declare_map(hopper *h, const expr *x)
 {
@@ -68,6 +88,18 @@ static void declare_operands(hopper *h)
 	}
 }
 
+/* Vectors that all rows read at once need no swizzle. Rows that walk on their own read one each, of
+ * neighbouring positions: 16 bytes more a row keep those in different banks. */
+static tile_buffer *declare_staged(hopper *h, const model_stream *st, const char *name)
+{
+	const gpu_plan *p = h->plan;
+	tile_buffer *b = tile_shared(h->g->p, st->e->at, name, p->operand, 1,
+		hopper_staged_rows(p, st), hopper_staged_cols(p, st));
+
+	b->swizzle = 0;
+	return b;
+}
+
 static void declare_streams(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -82,10 +114,12 @@ static void declare_streams(hopper *h)
 			cols = n > cols ? n : cols;
 			continue;
 		}
-		h->staged[s] = tile_shared(g->p, st->e->at, "outer_vectors", h->plan->operand, 1,
-			st->outer + 1 == g->m->outers ? h->plan->chunk : 1, n);
-		h->staged[s]->swizzle = 0;
+		h->staged[s] = declare_staged(h, st, "outer_vectors");
 		h->staged[s]->what = "vectors of outer positions, one row each";
+		if (!gpu_scaled_stream(g, s))
+			continue;
+		h->fine[s] = declare_staged(h, st, "outer_fine");
+		h->fine[s]->what = "what rounding left of the scaled vectors";
 	}
 	if (!cols)
 		return;
@@ -139,6 +173,7 @@ void hopper_declare(hopper *h)
 	declare_operands(h);
 	declare_streams(h);
 	declare_registers(h);
+	hopper_merge_declare(h);
 	h->key_full = tile_mbarrier(g->p, at, "key_full", h->tiles, 1);
 	h->value_full = tile_mbarrier(g->p, at, "value_full", h->tiles, 1);
 	h->key_done = declare_done(h, "key_done");
@@ -232,6 +267,20 @@ void hopper_load_block(hopper *h, X base)
 
 /* --- vectors to shared memory --- */
 
+/* A stream under e at a column, zero in the padding. */
+static X row_value(hopper *h, const model_stream *st, gpu_env *e)
+{
+	gpu_cx *g = h->g;
+	int extent = (int)st->d->extent;
+	X col = tx_leaf(g->p, TX_COL), v;
+
+	e->coord[st->d->id] = op2(g, TX_MIN, col, i32(g, extent - 1));
+	v = gpu_float(g, e, st->e);
+	if (pad16(extent) == extent)
+		return v;
+	return tx_3(g->p, TX_SELECT, op2(g, TX_LT, col, i32(g, extent)), v, tx_f32(g->p, 0));
+}
+
 /* Row r of `b` = stream st under e(r): copied where it is a plain aligned tensor, else computed;
  * zero in the padding. */
 static void put_rows(hopper *h, tile_buffer *b, int rows, const model_stream *st, gpu_env *e)
@@ -240,7 +289,7 @@ static void put_rows(hopper *h, tile_buffer *b, int rows, const model_stream *st
 	loc at = st->e->at;
 	int extent = (int)st->d->extent, cols = pad16(extent);
 	bool plain = gpu_copyable(h->plan, st->e, st->d);
-	X col = tx_leaf(g->p, TX_COL), v, sub[SEMA_MAX_RANK];
+	X v, sub[SEMA_MAX_RANK];
 
 	if (plain) {
 		const sema_tensor *t = st->e->load.tensor;
@@ -256,13 +305,24 @@ static void put_rows(hopper *h, tile_buffer *b, int rows, const model_stream *st
 				tx_cvt(g->p, b->type, tx_f32(g->p, 0)));
 		tile_else(g->p);
 	}
-	e->coord[st->d->id] = op2(g, TX_MIN, col, i32(g, extent - 1));
-	v = gpu_float(g, e, st->e);
-	if (cols > extent)
-		v = tx_3(g->p, TX_SELECT, op2(g, TX_LT, col, i32(g, extent)), v, tx_f32(g->p, 0));
-	tile_fill(g->p, at, tile_part(b, NULL, NULL, NULL, rows, cols), tx_cvt(g->p, b->type, v));
+	v = tx_cvt(g->p, b->type, row_value(h, st, e));
+	tile_fill(g->p, at, tile_part(b, NULL, NULL, NULL, rows, cols), v);
 	if (plain)
 		tile_end(g->p);
+}
+
+/* The same of a scaled stream in two parts. */
+static void put_scaled_rows(hopper *h, int s, gpu_env *e)
+{
+	gpu_cx *g = h->g;
+	const model_stream *st = &h->plan->streams.item[s];
+	tile_buffer *b = h->staged[s], *fine = h->fine[s];
+	X v = op2(g, TX_MUL, row_value(h, st, e), tx_f32(g->p, gpu_linear_scale(g->m)));
+	X most = tx_cvt(g->p, b->type, v);
+
+	tile_fill(g->p, st->e->at, tile_all(b, NULL), most);
+	tile_fill(g->p, st->e->at, tile_all(fine, NULL),
+		tx_cvt(g->p, b->type, op2(g, TX_SUB, v, tx_cvt(g->p, TILE_F32, most))));
 }
 
 static void load_row_stream(hopper *h, int s)
@@ -270,7 +330,7 @@ static void load_row_stream(hopper *h, int s)
 	gpu_cx *g = h->g;
 	const model_stream *st = &h->plan->streams.item[s];
 	loc at = st->e->at;
-	X row = op2(g, TX_ADD, g->row0, tx_leaf(g->p, TX_ROW));
+	X row = op2(g, TX_ADD, g->row0, gpu_row_in_block(g));
 	gpu_env e;
 
 	gpu_env_init(g, &e);
@@ -296,6 +356,20 @@ void hopper_rows(hopper *h)
 			load_row_stream(h, s);
 }
 
+/* Position of a row of the staged vectors; beyond the last one that one again. */
+static X staged_position(hopper *h, X row)
+{
+	gpu_cx *g = h->g;
+	int last = g->m->outers - 1;
+	X end;
+
+	if (!h->plan->own)
+		return op2(g, TX_MIN, row, g->high[1 + last]);
+	end = op2(g, TX_SUB, tx_arg(g->p, g->length[g->m->outer[last]->length->id]), i32(g, 1));
+	row = op2(g, TX_ADD, g->walk_first, row);
+	return op2(g, TX_MAX, i32(g, 0), op2(g, TX_MIN, end, row));
+}
+
 void hopper_stage(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -314,8 +388,11 @@ void hopper_stage(hopper *h)
 		gpu_env_init(g, &e);
 		for (int o = 0; o < last; o++)
 			e.coord[g->m->outer[o]->id] = g->outer[o];
-		e.coord[g->m->outer[last]->id] = op2(g, TX_MIN, row, g->high[1 + last]);
-		put_rows(h, h->staged[s], h->staged[s]->rows, st, &e);
+		e.coord[g->m->outer[last]->id] = staged_position(h, row);
+		if (h->fine[s])
+			put_scaled_rows(h, s, &e);
+		else
+			put_rows(h, h->staged[s], h->staged[s]->rows, st, &e);
 	}
 	tile_commit(g->p, at);
 	tile_wait(g->p, at, 0);
@@ -324,23 +401,71 @@ void hopper_stage(hopper *h)
 
 /* --- one outer position --- */
 
-static X staged_vector(hopper *h, int s, X step, X col)
+void hopper_at(hopper *h, X step)
 {
 	gpu_cx *g = h->g;
-	X row = h->staged[s]->rows > 1 ? step : i32(g, 0);
+	int last = g->m->outers - 1, split = h->plan->split;
+	X t;
 
-	return tx_shared(g->p, h->staged[s], i32(g, 0), row, col);
+	if (last < 0)
+		return;
+	if (split > 1)
+		step = op2(g, TX_ADD, op2(g, TX_MUL, step, i32(g, split)),
+			op2(g, TX_DIV, tx_leaf(g->p, TX_WARPGROUP),
+				i32(g, h->plan->warps / 4 / split)));
+	h->place = step;
+	t = op2(g, TX_ADD, h->chunk0, step);
+	if (h->plan->own)
+		gpu_walk_to(g, t);
+	else
+		g->outer[last] = t;
 }
 
-void hopper_load_outer(hopper *h, X step)
+/* At the current position, for rows that walk on their own the row's. */
+static X staged_vector(hopper *h, const tile_buffer *b, const model_stream *st, X col)
+{
+	gpu_cx *g = h->g;
+	X row = st->outer + 1 == g->m->outers ? h->place : i32(g, 0);
+
+	if (is_walked(h->plan, st))
+		row = op2(g, TX_ADD, tx_frag(g->p, g->row_i), op2(g, TX_SUB, row, g->i0));
+	return tx_shared(g->p, (tile_buffer *)b, i32(g, 0), row, col);
+}
+
+static X stream_at(gpu_cx *g, int s, X feature)
+{
+	hopper *h = g->user;
+
+	return staged_vector(h, h->staged[s], &h->plan->streams.item[s], feature);
+}
+
+static void load_vector(hopper *h, tile_frag *f, const tile_buffer *b, const model_stream *st)
 {
 	gpu_cx *g = h->g;
 
-	for (int s = 0; s < h->plan->streams.count; s++)
-		if (g->stream[s] && h->staged[s])
-			tile_map(g->p, h->plan->streams.item[s].e->at, tile_whole(g->stream[s]),
-				tx_cvt(g->p, h->plan->operand,
-					staged_vector(h, s, step, tx_leaf(g->p, TX_COL))));
+	if (f && b)
+		tile_map(g->p, st->e->at, tile_whole(f),
+			tx_cvt(g->p, h->plan->operand,
+				staged_vector(h, b, st, tx_leaf(g->p, TX_COL))));
+}
+
+void hopper_streams(hopper *h)
+{
+	h->g->stream_at = stream_at;
+	h->g->user = h;
+}
+
+void hopper_build(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	for (int s = 0; s < h->plan->streams.count; s++) {
+		const model_stream *st = &h->plan->streams.item[s];
+
+		load_vector(h, g->stream[s], h->staged[s], st);
+		load_vector(h, g->fine[s], h->fine[s], st);
+	}
+	gpu_build_segments(g);
 }
 
 /* A vector of the operands' own type loses nothing in one register for two. */
@@ -370,7 +495,7 @@ void hopper_clear_gv(hopper *h)
 		tile_frag *f;
 		X zero = tx_f32(g->p, 0);
 
-		if (g->m->output[i].kind != OUTPUT_SUM || !g->m->output[i].outer)
+		if (g->m->output[i].kind != OUTPUT_SUM || !g->m->output[i].outer || h->plan->own)
 			continue;
 		f = gv_of(h, i);
 		tile_map(g->p, g->m->output[i].outer->at, tile_whole(f),
@@ -392,7 +517,7 @@ X hopper_outer_value(hopper *h, int i)
 		e.coord[o->e->id] = op2(g, TX_MIN, col, i32(g, o->e->extent - 1));
 	for (int s = 0; s < h->plan->streams.count; s++)
 		if (h->staged[s])
-			e.stream[s] = staged_vector(h, s, tx_var(g->p, h->at.outer), col);
+			e.stream[s] = stream_at(g, s, col);
 	return gpu_float(g, &e, o->outer);
 }
 
@@ -406,7 +531,7 @@ void hopper_load_gv(hopper *h)
 		tile_type t;
 		X v;
 
-		if (o->kind != OUTPUT_SUM || !o->outer)
+		if (o->kind != OUTPUT_SUM || !o->outer || h->plan->own)
 			continue;
 		t = gv_of(h, i)->type;
 		v = hopper_outer_value(h, i);
@@ -426,7 +551,9 @@ void hopper_add_step(hopper *h)
 
 		if (o->kind != OUTPUT_SUM)
 			continue;
-		if (o->outer) {
+		if (o->outer && h->plan->own) {
+			acc = tx_3(g->p, TX_FMA, w, hopper_outer_value(h, i), acc);
+		} else if (o->outer) {
 			gv = tx_frag(g->p, g->gv[i]);
 			if (g->gv[i]->type != TILE_F32)
 				gv = tx_cvt(g->p, TILE_F32, gv);

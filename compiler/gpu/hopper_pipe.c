@@ -113,10 +113,8 @@ static X all_seen(const hopper *h)
 
 static void set_outer(hopper *h)
 {
-	gpu_cx *g = h->g;
-
 	if (h->at.outer)
-		g->outer[g->m->outers - 1] = op2(g, TX_ADD, h->chunk0, var(h, h->at.outer));
+		hopper_at(h, var(h, h->at.outer));
 }
 
 static void start_place(hopper *h, X base)
@@ -130,6 +128,9 @@ static void start_place(hopper *h, X base)
 	set_outer(h);
 	h->at.seen = tile_let(g->p, at, "seen", all_seen(h));
 	h->at.load = h->at.owed = h->at.owed_base = h->at.owed_tile = NULL;
+	h->at.owed_step = h->at.outer && h->plan->own
+				  ? tile_let(g->p, at, "owed_step", i32(g, 0))
+				  : NULL;
 	if (!h->loads) {
 		h->at.owed_tile = tile_let(g->p, at, "owed_tile", i32(g, 0));
 		return;
@@ -389,16 +390,24 @@ static bool zero_first(const hopper *h, int step)
 	return h->at.outer && step == 0;
 }
 
+/* O += Gv W of the position before. */
+static void add_position(hopper *h)
+{
+	if (!h->at.outer)
+		return;
+	if (h->at.owed_step)
+		hopper_at(h, var(h, h->at.owed_step));
+	hopper_add_step(h);
+	set_outer(h);
+}
+
 /* The first scores of a position; above them, but for the first position, the last P V of the one
- * before. A is made here and Gv at the end of an iteration: held across the branch, both would push
- * accumulators out of the registers. */
+ * before. */
 static void begin_position(hopper *h, X it)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
 
-	if (h->at.outer)
-		gpu_build_segments(g);
 	tile_if_begin(g->p, at, op2(g, TX_EQ, it, i32(g, 0)));
 	await_tile(h, h->key_full, 0, tx_bool(g->p, true));
 	fence(h, h->s[0], g->a[0], NULL, NULL);
@@ -410,8 +419,7 @@ static void begin_position(hopper *h, X it)
 	score_product(h, 0, h->s[0]);
 	wait(h, 1, g->sum, h->p);
 	owed_done(h);
-	if (h->at.outer)
-		hopper_add_step(h);
+	add_position(h);
 	tile_end(g->p);
 }
 
@@ -425,6 +433,8 @@ static void end_position(hopper *h)
 	load_freed(h);
 	if (h->at.outer)
 		hopper_load_gv(h);
+	if (h->at.owed_step)
+		tile_set(g->p, at, h->at.owed_step, var(h, h->at.outer));
 	if (h->loads) {
 		tile_set(g->p, at, h->at.owed, var(h, h->at.load));
 		tile_set(g->p, at, h->at.owed_base, next_base(h));
@@ -432,6 +442,8 @@ static void end_position(hopper *h)
 		tile_set(g->p, at, h->at.owed_tile, tile_of(h, h->steps - 1));
 	}
 	advance(h);
+	if (h->at.outer)
+		gpu_build_c(g);
 }
 
 /* The second scores, the first weights. */
@@ -470,6 +482,15 @@ static void middle_step(hopper *h, int step)
 	pack(h, step + 1);
 }
 
+/* A of the next position, whose registers are free: the tensor cores have P V, and a softmax follows
+ * behind which the loads of vectors are hidden. */
+static void build_next(hopper *h)
+{
+	hopper_at(h, next_outer(h));
+	hopper_build(h);
+	set_outer(h);
+}
+
 /* The last step but one: no scores are left to issue, and nothing stays in flight behind it. */
 static void late_step(hopper *h)
 {
@@ -482,6 +503,8 @@ static void late_step(hopper *h)
 	load_freed(h);
 	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
+	if (h->at.outer)
+		build_next(h);
 	softmax(h, step + 1);
 	wait(h, 0, g->sum, h->p);
 	values_done(h, step);
@@ -497,8 +520,7 @@ static void drain(hopper *h)
 	wait(h, 0, g->sum, h->p);
 	owed_done(h);
 	load_freed(h);
-	if (h->at.outer)
-		hopper_add_step(h);
+	add_position(h);
 }
 
 /* `count` times `keys` keys from the newest, the first of them from `base` on; with `loads`, that
@@ -521,16 +543,14 @@ static void pipeline(hopper *h, int keys, X count, X base, X loads)
 	if (h->at.outer) {
 		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
 		hopper_clear_gv(h);
-		hopper_load_outer(h, var(h, h->at.outer));
+		hopper_build(h);
+		gpu_build_c(g);
 	}
 	it = tile_for_begin(g->p, at, "it", i32(g, 0), total, i32(g, 1));
 	begin_position(h, tx_var(g->p, it));
 	first_step(h);
 	for (int step = 0; step + 2 < h->steps; step++)
 		middle_step(h, step);
-	/* ahead of the softmax, where one score tile is free */
-	if (h->at.outer)
-		hopper_load_outer(h, next_outer(h));
 	late_step(h);
 	end_position(h);
 	tile_end(g->p);
@@ -552,8 +572,10 @@ void hopper_pipeline(hopper *h)
 	int block = h->plan->resident, unit = hopper_unit(h);
 	X base = hopper_first_base(h), rest;
 
-	if (!g->m->outers)
+	if (!g->m->outers) {
 		gpu_build_segments(g);
+		gpu_build_c(g);
+	}
 	pipeline(h, block, h->blocks, base, h->all_blocks);
 	if (unit == block)
 		return;

@@ -6,6 +6,7 @@
 #include "arch/arch.h"
 #include "gpu/gpu_internal.h"
 #include "gpu/hopper_internal.h"
+#include <string.h>
 
 enum {
 	REGISTERS_OTHER = 16, /* addresses, row vectors, loop counters */
@@ -117,14 +118,19 @@ static int64_t shared_need(const gpu_plan *p)
 		if (m->output[i].kind == OUTPUT_SUM)
 			bytes += (int64_t)p->resident * pad(p->e_extent[i], 64) * 2;
 	for (int i = 0; i < p->streams.count; i++) {
-		int cols = pad(p->streams.item[i].d->extent, 16);
+		const model_stream *st = &p->streams.item[i];
+		int cols = pad(st->d->extent, 16);
 
-		if (p->streams.item[i].outer >= 0)
-			bytes += pad((int64_t)p->chunk * cols * 2, 1024);
+		/* of a scaled one two */
+		if (st->outer >= 0)
+			bytes += pad((int64_t)hopper_staged_rows(p, st) *
+						  hopper_staged_cols(p, st) * 2,
+					 1024) *
+				 (!p->own && is_of_a(m, st) ? 2 : 1);
 		else if (cols > rows)
 			rows = cols;
 	}
-	return bytes + (int64_t)p->rows * rows * 2;
+	return bytes + (int64_t)p->rows * rows * 2 + hopper_merge_bytes(p);
 }
 
 /* --- choices --- */
@@ -171,6 +177,34 @@ static bool choose_rows(gpu_plan *p, diags *d)
 		return false;
 	p->warps = p->rows / 16;
 	return true;
+}
+
+/* How the positions of the last outer axis are shared out. */
+static bool choose_split(gpu_plan *p, diags *d)
+{
+	const sema_setting *split = gpu_setting(p, "split"), *walk = gpu_setting(p, "walk");
+
+	p->split = 1;
+	p->own = false;
+	if (!p->form->outers)
+		return true;
+	if (!asked(split, p->split, 1, p->rows / 64, &p->split, d))
+		return false;
+	if ((p->rows / 64) % p->split) {
+		diag_error(d, split->at, "split = %d does not divide %d warpgroups", p->split,
+			p->rows / 64);
+		diag_hint(d, "rows = %d", p->split * 64);
+		return false;
+	}
+	p->own = walk && !strcmp(walk->word, "rows");
+	if (!p->own || gpu_can_walk(p->form))
+		return true;
+	diag_error(d, walk->at,
+		"the window of '%s' is not i and a number at both ends: rows cannot walk over it on "
+		"their own",
+		p->form->outer[p->form->outers - 1]->name);
+	diag_hint(d, "walk = block takes every window");
+	return false;
 }
 
 static bool choose_key_tile(gpu_plan *p, diags *d)
@@ -224,6 +258,12 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 		diag_hint(d, "resident %s = %d fits", p->form->inner->name, p->resident);
 		return false;
 	}
+	if (p->split > 1 && !hopper_merge_fits(p)) {
+		if (x && x->target)
+			diag_error(d, x->at, "%d resident keys leave no room to add the sums of %d rows",
+				p->resident, p->rows);
+		return false;
+	}
 	p->slots = 1;
 	p->e_part = p->e_total;
 	p->shared_bytes = shared_need(p);
@@ -240,6 +280,8 @@ bool hopper_plan(gpu_plan *p, const arch *a, diags *d)
 	if (!why) {
 		if (!choose_rows(p, d))
 			why = "the schedule's rows do not suit it";
+		else if (!choose_split(p, d))
+			why = "the schedule's split does not suit it";
 		else if (!choose_key_tile(p, d))
 			why = p->key_tile ? "the schedule's tile does not suit it"
 					  : "the accumulators need more registers than a "
@@ -258,6 +300,12 @@ bool hopper_plan(gpu_plan *p, const arch *a, diags *d)
 		p->key_tile, p->registers);
 	gpu_because(p, "resident %s = %d: %lld of %d bytes of shared memory", p->form->inner->name,
 		p->resident, (long long)p->shared_bytes, a->shared_block);
+	if (p->split > 1)
+		gpu_because(p, "split = %d: so many warpgroups have the same rows and take turns at %s",
+			p->split, p->form->outer[p->form->outers - 1]->name);
+	if (p->own)
+		gpu_because(p, "walk = rows: each row begins with its own first %s",
+			p->form->outer[p->form->outers - 1]->name);
 	if (p->chunk)
 		gpu_because(p, "vectors of %d outer positions staged at a time", p->chunk);
 	return true;

@@ -223,7 +223,7 @@ const char *gpu_grid(const gpu_cx *g)
 		text_printf(&t, " * %s", head->length->name);
 	if (group)
 		text_printf(&t, " / %s", group->length->name);
-	text_printf(&t, " / %d)", g->plan->rows);
+	text_printf(&t, " / %d)", gpu_block_row_count(g->plan));
 	for (int i = 0; i < g->s->axis.count; i++) {
 		const sema_axis *x = g->s->axis.item[i];
 

@@ -54,35 +54,6 @@ double gpu_linear_scale(const row_form *m)
 	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
 }
 
-/* Whether the scale waits for the f32 scores, so that A = q stays exact and A = q * k is rounded
- * once. The wgmma family computes any other A in f32, where it costs nothing. */
-static bool scale_in_scores(const gpu_cx *g)
-{
-	if (gpu_linear_scale(g->m) <= 0)
-		return false;
-	if (g->plan->family != GPU_WGMMA)
-		return true;
-	for (int i = 0; i < g->m->segments; i++)
-		if (!gpu_is_product(g->plan, g->m->segment[i].a))
-			return false;
-	return true;
-}
-
-double gpu_a_scale(const gpu_cx *g)
-{
-	return scale_in_scores(g) ? 1 : gpu_linear_scale(g->m);
-}
-
-static double c_scale(const gpu_cx *g)
-{
-	return scale_in_scores(g) ? 1 : gpu_linear_scale(g->m);
-}
-
-double gpu_score_scale(const gpu_cx *g)
-{
-	return scale_in_scores(g) ? gpu_linear_scale(g->m) : 1;
-}
-
 /* How many streams x is the product of; -1: it is something else. */
 static int factors(const gpu_plan *p, const expr *x)
 {
@@ -104,6 +75,82 @@ bool gpu_is_product(const gpu_plan *p, const expr *x)
 	return n > 0 && (n <= 2 || p->operand == TILE_F32);
 }
 
+/* --- where a linear score is scaled --- */
+
+/* In the f32 scores, so that A = q stays exact and A = q * k is rounded once; in A and c, where A is
+ * computed in f32 anyway; in an outer vector (gpu_scaled_stream). */
+typedef enum { SCALE_SCORES, SCALE_A, SCALE_OUTER } scale_place;
+
+/* The outer stream of A = row stream * outer stream; -1: A is something else. */
+static int outer_factor(const gpu_plan *p, const expr *a)
+{
+	int x, y;
+
+	if (a->op != EXPR_MUL)
+		return -1;
+	x = model_stream_find(&p->streams, a->arg[0]);
+	y = model_stream_find(&p->streams, a->arg[1]);
+	if (x < 0 || y < 0 || (p->streams.item[x].outer < 0) == (p->streams.item[y].outer < 0))
+		return -1;
+	return p->streams.item[x].outer < 0 ? y : x;
+}
+
+static bool has_outer_factors(const gpu_plan *p)
+{
+	const row_form *m = p->form;
+
+	for (int i = 0; i < m->segments; i++) {
+		int s = outer_factor(p, m->segment[i].a);
+
+		if (s < 0)
+			return false;
+		for (int o = 0; o < m->outputs; o++) /* read as it is there */
+			if (m->output[o].e == p->streams.item[s].d)
+				return false;
+	}
+	return m->segments > 0;
+}
+
+static scale_place scale_where(const gpu_cx *g)
+{
+	const gpu_plan *p = g->plan;
+
+	if (gpu_linear_scale(g->m) <= 0)
+		return SCALE_A;
+	if (p->family != GPU_WGMMA || gpu_linear_scale(g->m) == 1)
+		return SCALE_SCORES;
+	for (int i = 0; i < g->m->segments; i++)
+		if (!gpu_is_product(p, g->m->segment[i].a))
+			return SCALE_A;
+	/* rows that walk on their own would read twice as many vectors */
+	return !p->own && has_outer_factors(p) ? SCALE_OUTER : SCALE_SCORES;
+}
+
+double gpu_a_scale(const gpu_cx *g)
+{
+	return scale_where(g) == SCALE_A ? gpu_linear_scale(g->m) : 1;
+}
+
+static double c_scale(const gpu_cx *g)
+{
+	return scale_where(g) == SCALE_SCORES ? 1 : gpu_linear_scale(g->m);
+}
+
+double gpu_score_scale(const gpu_cx *g)
+{
+	return scale_where(g) == SCALE_SCORES ? gpu_linear_scale(g->m) : 1;
+}
+
+bool gpu_scaled_stream(const gpu_cx *g, int s)
+{
+	if (scale_where(g) != SCALE_OUTER)
+		return false;
+	for (int i = 0; i < g->m->segments; i++)
+		if (outer_factor(g->plan, g->m->segment[i].a) == s)
+			return true;
+	return false;
+}
+
 /* --- declarations --- */
 
 static bool used_by_a(const gpu_cx *g, int s)
@@ -119,7 +166,7 @@ void gpu_declare_stream(gpu_cx *g, int s)
 	const model_stream *st = &g->plan->streams.item[s];
 	int cols = pad16(st->d->extent);
 
-	if (!used_by_a(g, s))
+	if (!used_by_a(g, s) || (g->plan->own && st->outer + 1 == g->m->outers))
 		return;
 	if (st->outer < 0) {
 		g->stream[s] = tile_register(g->p, st->e->at, stream_name(g, st, "rows", "row_op"),
@@ -130,6 +177,11 @@ void gpu_declare_stream(gpu_cx *g, int s)
 			tile_columnv(g->p, st->e->at, stream_name(g, st, "outer", "outer_op"),
 				g->plan->operand, LAYOUT_OPA, cols);
 		g->stream[s]->what = "outer key of this step";
+		if (!gpu_scaled_stream(g, s))
+			return;
+		g->fine[s] = tile_columnv(g->p, st->e->at, stream_name(g, st, "fine", "outer_fine"),
+			g->plan->operand, LAYOUT_OPA, cols);
+		g->fine[s]->what = "what rounding left of it";
 	}
 }
 
@@ -514,13 +566,32 @@ static void load_outer_stream(gpu_cx *g, int s, X k, int cols)
 		tx_cvt(g->p, g->stream[s]->type, v));
 }
 
+/* In the operands' own type: stream s, or its value where it has no register tile. */
+static X packed_stream(gpu_cx *g, int s)
+{
+	if (g->stream[s])
+		return tx_frag(g->p, g->stream[s]);
+	return tx_cvt(g->p, g->plan->operand, g->stream_at(g, s, tx_leaf(g->p, TX_COL)));
+}
+
 static X packed_product(gpu_cx *g, const expr *x)
 {
 	int s = model_stream_find(&g->plan->streams, x);
 
 	if (s >= 0)
-		return tx_frag(g->p, g->stream[s]);
+		return packed_stream(g, s);
 	return mul(g, packed_product(g, x->arg[0]), packed_product(g, x->arg[1]));
+}
+
+/* q * k + q * fine, rounded once. */
+static X scaled_product(gpu_cx *g, const expr *a)
+{
+	int k = outer_factor(g->plan, a);
+	int x = model_stream_find(&g->plan->streams, a->arg[0]);
+	int q = x == k ? model_stream_find(&g->plan->streams, a->arg[1]) : x;
+	X row = packed_stream(g, q);
+
+	return tx_3(g->p, TX_FMA, row, packed_stream(g, k), mul(g, row, tx_frag(g->p, g->fine[k])));
 }
 
 /* Columns [k, k + cols) of A. A product of two 16-bit operands is computed on packed pairs, all else
@@ -533,14 +604,19 @@ static void build_columns(gpu_cx *g, int seg, X k, int cols)
 
 	if (gpu_is_product(g->plan, sg->a) && gpu_a_scale(g) == 1) {
 		tile_map(g->p, sg->a->at, tile_columns(g->a[seg], k, cols),
-			packed_product(g, sg->a));
+			scale_where(g) == SCALE_OUTER ? scaled_product(g, sg->a)
+						      : packed_product(g, sg->a));
 		return;
 	}
 	row_env(g, &e);
 	e.coord[sg->d->id] = feature_of(g, d, sg->d->extent);
 	for (int s = 0; s < g->plan->streams.count; s++)
-		if (g->stream[s] && g->plan->streams.item[s].d == sg->d)
+		if (g->plan->streams.item[s].d != sg->d)
+			continue;
+		else if (g->stream[s])
 			e.stream[s] = tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->stream[s]));
+		else if (g->stream_at)
+			e.stream[s] = g->stream_at(g, s, e.coord[sg->d->id]);
 	v = gpu_float(g, &e, sg->a);
 	if (gpu_a_scale(g) != 1)
 		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g)));
@@ -655,17 +731,22 @@ void gpu_build_a(gpu_cx *g)
 		if (g->stream[s] && g->plan->streams.item[s].outer >= 0)
 			load_outer_stream(g, s, i32(g, 0), g->stream[s]->cols);
 	gpu_build_segments(g);
+	gpu_build_c(g);
 }
 
 void gpu_build_segments(gpu_cx *g)
 {
-	gpu_env e;
-
 	for (int i = 0; i < g->m->segments; i++)
 		if (g->plan->rows_shared)
 			build_from_shared(g, i);
 		else
 			build_segment(g, i);
+}
+
+void gpu_build_c(gpu_cx *g)
+{
+	gpu_env e;
+
 	if (!g->m->c)
 		return;
 	row_env(g, &e);

@@ -35,6 +35,12 @@ static X between(gpu_cx *g, X low, X x, X high)
 	return op2(g, TX_AND, op2(g, TX_LE, low, x), op2(g, TX_LE, x, high));
 }
 
+/* Whether each row is at its own position of that outer axis. */
+static bool is_walked(const gpu_cx *g, int o)
+{
+	return g->plan->own && o + 1 == g->m->outers;
+}
+
 X gpu_keys_seen(gpu_cx *g, X key0, int keys)
 {
 	X end = op2(g, TX_ADD, key0, i32(g, keys - 1));
@@ -43,7 +49,9 @@ X gpu_keys_seen(gpu_cx *g, X key0, int keys)
 
 	for (int o = 0; o < g->m->outers; o++)
 		ok = op2(g, TX_AND, ok,
-			between(g, g->full_low[1 + o], g->outer[o], g->full_high[1 + o]));
+			between(g, g->full_low[1 + o],
+				is_walked(g, o) ? g->outer_step : g->outer[o],
+				g->full_high[1 + o]));
 	return ok;
 }
 
@@ -58,7 +66,8 @@ static X in_windows(gpu_cx *g, X key)
 
 	for (int o = 0; o < g->m->outers; o++)
 		ok = op2(g, TX_AND, ok,
-			between(g, frag(g, g->outer_first[o]), g->outer[o],
+			between(g, frag(g, g->outer_first[o]),
+				is_walked(g, o) ? g->outer_at : g->outer[o],
 				frag(g, g->outer_last[o])));
 	return ok;
 }

@@ -91,7 +91,8 @@ static void fix_coordinates(gpu_cx *g, X rest)
 void gpu_block_rows(gpu_cx *g)
 {
 	const sema_axis *head = g->m->head, *query = g->s->query;
-	X rows = i32(g, g->plan->rows), n = query ? length_of(g, query) : i32(g, 1), blocks, number;
+	int count = gpu_block_row_count(g->plan);
+	X rows = i32(g, count), n = query ? length_of(g, query) : i32(g, 1), blocks, number;
 
 	g->heads = i32(g, 1);
 	g->first_head = i32(g, 0);
@@ -105,7 +106,7 @@ void gpu_block_rows(gpu_cx *g)
 	}
 	g->rows_total = keep(g, "rows_total", tx_2(g->p, TX_MUL, n, g->heads));
 	blocks = keep(g, "blocks",
-		tx_2(g->p, TX_DIV, add(g, g->rows_total, i32(g, g->plan->rows - 1)), rows));
+		tx_2(g->p, TX_DIV, add(g, g->rows_total, i32(g, count - 1)), rows));
 	fix_coordinates(g, keep(g, "rest", tx_2(g->p, TX_DIV, tx_block(g->p, 0), blocks)));
 	if (head && head->group)
 		g->first_head = keep(g, "first_head",
@@ -119,10 +120,24 @@ void gpu_block_rows(gpu_cx *g)
 	gpu_row_heads(g);
 }
 
+int gpu_block_row_count(const gpu_plan *p)
+{
+	return p->split > 1 ? p->rows / p->split : p->rows;
+}
+
+X gpu_row_in_block(gpu_cx *g)
+{
+	X row = tx_leaf(g->p, TX_ROW);
+
+	return g->plan->split > 1
+		       ? tx_2(g->p, TX_MOD, row, i32(g, gpu_block_row_count(g->plan)))
+		       : row;
+}
+
 /* The block's row, or its last one for rows past the end. */
 static X row_number(gpu_cx *g)
 {
-	X r = add(g, g->row0, tx_leaf(g->p, TX_ROW));
+	X r = add(g, g->row0, gpu_row_in_block(g));
 
 	return min_(g, r, sub(g, g->rows_total, i32(g, 1)));
 }
@@ -226,6 +241,72 @@ static void block_window(gpu_cx *g, const sema_axis *key, int n, X i0, X i1)
 	g->full_high[n] = keep(g, bound_name(g, key, "full_high"), min_(g, last, full_high));
 }
 
+/* --- rows that walk on their own --- */
+
+/* i plus what no row changes: 1; without i: 0; anything else: 2. */
+static int slope(const expr *x, const sema_axis *query)
+{
+	int a, b;
+
+	switch (x->op) {
+	case EXPR_CONST_INT:
+	case EXPR_PARAM:
+	case EXPR_LENGTH:
+		return 0;
+	case EXPR_COORD:
+		return x->axis == query ? 1 : 2;
+	case EXPR_ADD:
+	case EXPR_SUB:
+		a = slope(x->arg[0], query);
+		b = slope(x->arg[1], query);
+		if (x->op == EXPR_SUB)
+			return b == 0 ? a : 2;
+		return a > 1 || b > 1 || a + b > 1 ? 2 : a + b;
+	default:
+		return 2;
+	}
+}
+
+bool gpu_can_walk(const row_form *m)
+{
+	const sema_axis *query = m->spec->query;
+	const sema_window *w;
+
+	if (!m->outers || !query)
+		return false;
+	w = &m->outer[m->outers - 1]->window;
+	return w->first && w->last && slope(w->first, query) == 1 && slope(w->last, query) == 1;
+}
+
+/* Positions that are somebody's, and those that are everybody's, counted from each row's first one. */
+static void walked_window(gpu_cx *g, const sema_axis *key, int n, X i1)
+{
+	X zero = i32(g, 0), end = length_of(g, key), first = bound_at(g, key->window.first, g->i0);
+	X first1 = bound_at(g, key->window.first, i1), last1 = bound_at(g, key->window.last, i1);
+	X width = keep(g, bound_name(g, key, "steps"), sub(g, last1, first1));
+
+	g->walk_first = keep(g, bound_name(g, key, "walk"), first);
+	first1 = keep(g, bound_name(g, key, "walk_end"), first1);
+	g->low[n] = keep(g, bound_name(g, key, "low"), max_(g, zero, sub(g, zero, first1)));
+	g->high[n] = keep(g, bound_name(g, key, "high"),
+		min_(g, width, sub(g, sub(g, end, i32(g, 1)), g->walk_first)));
+	g->full_low[n] = keep(
+		g, bound_name(g, key, "full_low"), max_(g, zero, sub(g, zero, g->walk_first)));
+	g->full_high[n] = keep(g, bound_name(g, key, "full_high"),
+		min_(g, width, sub(g, sub(g, end, i32(g, 1)), first1)));
+}
+
+void gpu_walk_to(gpu_cx *g, X step)
+{
+	int last = g->m->outers - 1;
+	const sema_axis *key = g->m->outer[last];
+	X end = sub(g, length_of(g, key), i32(g, 1)), first = sub(g, g->walk_first, g->i0);
+
+	g->outer_step = step;
+	g->outer_at = add(g, tx_frag(g->p, g->row_i), add(g, first, step));
+	g->outer[last] = max_(g, i32(g, 0), min_(g, end, g->outer_at));
+}
+
 /* First and last key of each row as row vectors; a missing bound is the axis' end. */
 static void row_window(gpu_cx *g, const sema_axis *key, tile_frag *first, tile_frag *last)
 {
@@ -311,10 +392,12 @@ void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high)
 
 void gpu_windows(gpu_cx *g)
 {
-	X end = min_(g, add(g, g->row0, i32(g, g->plan->rows)), g->rows_total);
+	X end = min_(
+		g, add(g, g->row0, i32(g, gpu_block_row_count(g->plan))), g->rows_total);
 	X i0 = keep(g, "i0", tx_2(g->p, TX_DIV, g->row0, g->heads));
 	X i1 = keep(g, "i1", tx_2(g->p, TX_DIV, sub(g, end, i32(g, 1)), g->heads));
 
+	g->i0 = i0;
 	g->row_first = declare_bound(g, g->m->inner, "first");
 	g->row_last = declare_bound(g, g->m->inner, "last");
 	block_window(g, g->m->inner, 0, i0, i1);
@@ -323,6 +406,9 @@ void gpu_windows(gpu_cx *g)
 	for (int o = 0; o < g->m->outers; o++) {
 		g->outer_first[o] = declare_bound(g, g->m->outer[o], "first");
 		g->outer_last[o] = declare_bound(g, g->m->outer[o], "last");
-		block_window(g, g->m->outer[o], 1 + o, i0, i1);
+		if (g->plan->own && o + 1 == g->m->outers)
+			walked_window(g, g->m->outer[o], 1 + o, i1);
+		else
+			block_window(g, g->m->outer[o], 1 + o, i0, i1);
 	}
 }

@@ -19,6 +19,7 @@ typedef struct {
 } setting_rule;
 
 static const char *const overlaps[] = {"none", "pingpong", "rotate", NULL};
+static const char *const walks[] = {"block", "rows", NULL};
 
 static const setting_rule rules[] = {
 	{"rows", SUBJECT_NONE, SET_INT, 1, 1024, false, NULL},
@@ -27,6 +28,8 @@ static const setting_rule rules[] = {
 	{"inner", SUBJECT_NONE, SET_AXIS, 0, 0, false, NULL},
 	{"stages", SUBJECT_NONE, SET_INT, 1, 8, false, NULL},
 	{"warps", SUBJECT_NONE, SET_INT, 1, 32, false, NULL},
+	{"split", SUBJECT_NONE, SET_INT, 1, 4, true, NULL},
+	{"walk", SUBJECT_NONE, SET_WORD, 0, 0, false, walks},
 	{"overlap", SUBJECT_NONE, SET_WORD, 0, 0, false, overlaps},
 	{"specialize", SUBJECT_PARAM, SET_NOTHING, 0, 0, false, NULL},
 };
