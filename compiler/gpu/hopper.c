@@ -186,6 +186,7 @@ static void exact_add_step(hopper *h)
 	if (g->summed)
 		tile_if_begin(g->p, g->s->at, tx_var(g->p, g->summed));
 	hopper_load_gv(h);
+	hopper_load_own_gv(h);
 	hopper_add_step(h);
 	tile_map(g->p, g->s->at, tile_whole(g->sum), tx_f32(g->p, 0));
 	if (g->summed)
@@ -198,6 +199,10 @@ static void exact_position(hopper *h)
 	loc at = g->s->at;
 	tile_var *step;
 
+	if (g->m->outers) {
+		hopper_load_vectors(h);
+		hopper_load_rest(h);
+	}
 	hopper_build(h);
 	gpu_build_c(g);
 	gpu_step_begin(g);

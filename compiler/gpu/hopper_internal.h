@@ -56,6 +56,7 @@ typedef struct {
 	tile_buffer *sums, *row_sums;           /* see hopper_merge.c; NULL: rows are not split */
 	/* registers */
 	tile_frag *s[2], *p;
+	tile_frag *own_gv; /* some columns of each row's own Gv, or NULL */
 	/* the loops */
 	X blocks, units, all_blocks; /* whole blocks; units of the rest; loads of both */
 	X loads;                     /* of this pipeline; NULL: its keys are loaded */
@@ -81,13 +82,19 @@ void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);
 void hopper_load_block(hopper *h, X base);   /* all tiles; block-uniform flow */
 void hopper_stage(hopper *h);                /* the chunk's outer vectors, visible to all */
-void hopper_build(hopper *h);                /* A at the current outer position */
+/* A at the current outer position in two parts, so that a softmax can hide the loads: vectors in
+ * registers of their own, then those that go where A will be, then A itself. */
+void hopper_load_vectors(hopper *h);
+void hopper_load_rest(hopper *h);
+void hopper_build(hopper *h);
 /* Makes a step of this warp the current outer position: place, g->outer and what belongs to it. */
 void hopper_at(hopper *h, X step);
 X hopper_outer_value(hopper *h, int output); /* Gv there at a column of O */
 void hopper_load_gv(hopper *h);              /* Gv there, where all rows have the same */
 void hopper_clear_gv(hopper *h);
-void hopper_add_step(hopper *h); /* O += Gv W */
+/* O += Gv W. Before it, where each row has its own Gv: the first of it in registers. */
+void hopper_load_own_gv(hopper *h);
+void hopper_add_step(hopper *h);
 /* --- hopper_merge.c --- */
 int64_t hopper_merge_bytes(const gpu_plan *p); /* of shared memory beside the values' */
 bool hopper_merge_fits(const gpu_plan *p);     /* the values' memory holds the sums */

@@ -455,17 +455,62 @@ void hopper_streams(hopper *h)
 	h->g->user = h;
 }
 
-void hopper_build(hopper *h)
+/* A = q * k with each row's own k: its registers hold k until it is multiplied. */
+static int walked_factor(hopper *h, int seg)
+{
+	const expr *a = h->g->m->segment[seg].a;
+
+	for (int s = 0; s < h->plan->streams.count; s++)
+		if (is_walked(h->plan, &h->plan->streams.item[s]) &&
+			gpu_is_product(h->plan, a) && gpu_a_scale(h->g) == 1 &&
+			a->op == EXPR_MUL &&
+			(expr_equal(a->arg[0], h->plan->streams.item[s].e) ||
+				expr_equal(a->arg[1], h->plan->streams.item[s].e)))
+			return s;
+	return -1;
+}
+
+void hopper_load_vectors(hopper *h)
 {
 	gpu_cx *g = h->g;
 
-	for (int s = 0; s < h->plan->streams.count; s++) {
-		const model_stream *st = &h->plan->streams.item[s];
+	for (int s = 0; s < h->plan->streams.count; s++)
+		load_vector(h, g->stream[s], h->staged[s], &h->plan->streams.item[s]);
+}
 
-		load_vector(h, g->stream[s], h->staged[s], st);
-		load_vector(h, g->fine[s], h->fine[s], st);
+void hopper_load_rest(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	for (int s = 0; s < h->plan->streams.count; s++)
+		load_vector(h, g->fine[s], h->fine[s], &h->plan->streams.item[s]);
+	for (int i = 0; i < g->m->segments; i++)
+		if (walked_factor(h, i) >= 0)
+			load_vector(h, g->a[i], h->staged[walked_factor(h, i)],
+				&h->plan->streams.item[walked_factor(h, i)]);
+}
+
+void hopper_build(hopper *h)
+{
+	gpu_cx *g = h->g;
+	int walked = 0;
+
+	for (int i = 0; i < g->m->segments; i++) {
+		const expr *a = g->m->segment[i].a;
+		int s = walked_factor(h, i), q;
+
+		if (s < 0)
+			continue;
+		walked++;
+		q = model_stream_find(&h->plan->streams,
+			a->arg[expr_equal(a->arg[0], h->plan->streams.item[s].e) ? 1 : 0]);
+		tile_map(g->p, a->at, tile_whole(g->a[i]),
+			op2(g, TX_MUL, tx_frag(g->p, g->stream[q]), tx_frag(g->p, g->a[i])));
 	}
-	gpu_build_segments(g);
+	if (!walked)
+		gpu_build_segments(g);
+	else if (walked < g->m->segments)
+		ice("segments that walk and segments that do not");
 }
 
 /* A vector of the operands' own type loses nothing in one register for two. */
@@ -474,6 +519,75 @@ static tile_type vector_type(const hopper *h, const expr *x)
 	return x->op == EXPR_LOAD && gpu_stored_type(x->load.tensor->dtype) == h->plan->operand
 		       ? h->plan->operand
 		       : TILE_F32;
+}
+
+/* --- Gv --- */
+
+/* Columns of Gv that registers hold at a time, where each row has its own: as many as a score tile
+ * has free. */
+#define OWN_GV_COLUMNS 64
+
+/* Whether each row has its own Gv, and registers hold it as it is staged. */
+static bool has_own_gv(hopper *h, int i)
+{
+	const model_output *o = &h->g->m->output[i];
+	int s = o->kind == OUTPUT_SUM && o->outer
+			? model_stream_find(&h->plan->streams, o->outer)
+			: -1;
+
+	return s >= 0 && is_walked(h->plan, &h->plan->streams.item[s]) &&
+	       vector_type(h, o->outer) == h->plan->operand;
+}
+
+static int own_columns(hopper *h, int i, int col)
+{
+	int left = pad16(h->plan->e_extent[i]) - col;
+
+	return left < OWN_GV_COLUMNS ? left : OWN_GV_COLUMNS;
+}
+
+/* Output i's from a column of its own on. */
+static void load_own_gv(hopper *h, int i, int col)
+{
+	gpu_cx *g = h->g;
+	const expr *x = g->m->output[i].outer;
+	int s = model_stream_find(&h->plan->streams, x), from = h->plan->e_offset[i];
+
+	if (!h->own_gv)
+		h->own_gv = tile_register(g->p, x->at, "v_own", LAYOUT_OPA, h->plan->operand,
+			h->plan->rows, g->out->cols);
+	tile_map(g->p, x->at,
+		tile_columns(h->own_gv, i32(g, from + col), own_columns(h, i, col)),
+		tx_cvt(g->p, h->plan->operand,
+			staged_vector(h, h->staged[s], &h->plan->streams.item[s],
+				op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from)))));
+}
+
+void hopper_load_own_gv(hopper *h)
+{
+	for (int i = 0; i < h->g->m->outputs; i++)
+		if (has_own_gv(h, i)) {
+			load_own_gv(h, i, 0);
+			return;
+		}
+}
+
+/* The first columns of the first such output are already there. */
+static void add_own_step(hopper *h, int i, bool loaded)
+{
+	gpu_cx *g = h->g;
+	const model_output *o = &g->m->output[i];
+	X w = tx_frag(g->p, g->sum), acc = tx_frag(g->p, g->out);
+
+	for (int col = 0; col < pad16(h->plan->e_extent[i]); col += OWN_GV_COLUMNS) {
+		if (col || !loaded)
+			load_own_gv(h, i, col);
+		tile_map(g->p, o->tensor->at,
+			tile_columns(g->out, i32(g, h->plan->e_offset[i] + col),
+				own_columns(h, i, col)),
+			tx_3(g->p, TX_FMA, w,
+				tx_cvt(g->p, TILE_F32, tx_frag(g->p, h->own_gv)), acc));
+	}
 }
 
 static tile_frag *gv_of(hopper *h, int i)
@@ -543,6 +657,7 @@ void hopper_load_gv(hopper *h)
 void hopper_add_step(hopper *h)
 {
 	gpu_cx *g = h->g;
+	bool loaded = true;
 
 	for (int i = 0; i < g->m->outputs; i++) {
 		const model_output *o = &g->m->output[i];
@@ -551,15 +666,20 @@ void hopper_add_step(hopper *h)
 
 		if (o->kind != OUTPUT_SUM)
 			continue;
-		if (o->outer && h->plan->own) {
+		if (has_own_gv(h, i)) {
+			add_own_step(h, i, loaded);
+			loaded = false;
+			continue;
+		}
+		if (!o->outer) {
+			acc = op2(g, TX_ADD, w, acc);
+		} else if (h->plan->own) {
 			acc = tx_3(g->p, TX_FMA, w, hopper_outer_value(h, i), acc);
-		} else if (o->outer) {
+		} else {
 			gv = tx_frag(g->p, g->gv[i]);
 			if (g->gv[i]->type != TILE_F32)
 				gv = tx_cvt(g->p, TILE_F32, gv);
 			acc = tx_3(g->p, TX_FMA, w, gv, acc);
-		} else {
-			acc = op2(g, TX_ADD, w, acc);
 		}
 		tile_map(g->p, o->tensor->at, tile_columns(g->out, i32(g, from), cols), acc);
 	}

@@ -390,14 +390,14 @@ static bool zero_first(const hopper *h, int step)
 	return h->at.outer && step == 0;
 }
 
-/* O += Gv W of the position before. */
-static void add_position(hopper *h)
+/* A part of O += Gv W of the position before. */
+static void add_position(hopper *h, void (*part)(hopper *))
 {
 	if (!h->at.outer)
 		return;
 	if (h->at.owed_step)
 		hopper_at(h, var(h, h->at.owed_step));
-	hopper_add_step(h);
+	part(h);
 	set_outer(h);
 }
 
@@ -417,9 +417,10 @@ static void begin_position(hopper *h, X it)
 	fence(h, g->sum, h->p, h->s[0], g->a[0]);
 	value_product(h, h->steps - 1, owed_tile(h), false);
 	score_product(h, 0, h->s[0]);
+	add_position(h, hopper_load_own_gv);
 	wait(h, 1, g->sum, h->p);
 	owed_done(h);
-	add_position(h);
+	add_position(h, hopper_add_step);
 	tile_end(g->p);
 }
 
@@ -482,12 +483,13 @@ static void middle_step(hopper *h, int step)
 	pack(h, step + 1);
 }
 
-/* A of the next position, whose registers are free: the tensor cores have P V, and a softmax follows
- * behind which the loads of vectors are hidden. */
-static void build_next(hopper *h)
+/* One part of A of the next position. */
+static void build_next(hopper *h, void (*part)(hopper *))
 {
+	if (!h->at.outer)
+		return;
 	hopper_at(h, next_outer(h));
-	hopper_build(h);
+	part(h);
 	set_outer(h);
 }
 
@@ -497,18 +499,20 @@ static void late_step(hopper *h)
 	int step = h->steps - 2;
 	gpu_cx *g = h->g;
 
+	/* one score tile is free for them; behind the products of this step A's registers are, too */
+	build_next(h, hopper_load_vectors);
 	await_tile(h, h->value_full, step, at_first(h));
 	fence(h, g->sum, h->p, NULL, NULL);
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	load_freed(h);
 	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
-	if (h->at.outer)
-		build_next(h);
+	build_next(h, hopper_load_rest);
 	softmax(h, step + 1);
 	wait(h, 0, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
+	build_next(h, hopper_build);
 }
 
 static void drain(hopper *h)
@@ -520,7 +524,8 @@ static void drain(hopper *h)
 	wait(h, 0, g->sum, h->p);
 	owed_done(h);
 	load_freed(h);
-	add_position(h);
+	add_position(h, hopper_load_own_gv);
+	add_position(h, hopper_add_step);
 }
 
 /* `count` times `keys` keys from the newest, the first of them from `base` on; with `loads`, that
@@ -543,6 +548,8 @@ static void pipeline(hopper *h, int keys, X count, X base, X loads)
 	if (h->at.outer) {
 		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
 		hopper_clear_gv(h);
+		hopper_load_vectors(h);
+		hopper_load_rest(h);
 		hopper_build(h);
 		gpu_build_c(g);
 	}
