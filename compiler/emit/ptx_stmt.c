@@ -85,6 +85,11 @@ void ptx_stmt_MAP(ptx_cx *h, const tile_stmt *s)
 
 	for (int i = 0; i < n; i++)
 		v[i] = map_register(h, f, r[i], s->arg[1].value);
+	/* Integers of a row are bounds that many elements are compared with. Known to be a maximum,
+	 * LLVM would compare each element with both operands. */
+	for (int i = 0; i < n && f->layout == LAYOUT_ROWV && f->type == TILE_I32; i++)
+		if (!LLVMIsConstant(v[i]))
+			v[i] = ptx_asm(h, h->i32, PTX_PURE, "=r,r", &v[i], 1, "mov.b32 $0, $1;");
 	for (int i = 0; i < n; i++)
 		ptx_write_register(h, f, r[i], v[i]);
 }

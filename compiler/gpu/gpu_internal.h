@@ -118,7 +118,10 @@ void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high);
  * computed where a tile is seen in part, so that no register holds them in between. */
 void gpu_row_positions(gpu_cx *g);
 void gpu_row_heads(gpu_cx *g);
+/* Rows that do not see the current outer positions see no key. */
 void gpu_row_windows(gpu_cx *g);
+/* Whether each row is at its own position of that outer axis. */
+bool gpu_is_walked(const gpu_cx *g, int o);
 /* --- operand.c --- */
 void gpu_operands(gpu_cx *g); /* declares buffers and register tiles */
 int gpu_parts(const gpu_plan *p);

@@ -361,12 +361,11 @@ static void passes(hopper *h)
 	count_blocks(h);
 	h->at.parity = tile_let(g->p, at, "parity", i32(g, 0));
 	if (fast) {
-		hopper_load_block(h, hopper_first_base(h));
-		hopper_rows(h);
+		hopper_start(h, hopper_first_base(h));
 		chunks(h, 0, fast_pass);
 		hopper_merge(h, false);
 	} else {
-		hopper_rows(h);
+		hopper_start(h, NULL);
 	}
 	if (fast && exact) {
 		tile_if_begin(g->p, at, fast_pass_failed(h));

@@ -76,7 +76,8 @@ int hopper_staged_cols(const gpu_plan *p, const model_stream *st);
 void hopper_declare(hopper *h);
 void hopper_streams(hopper *h);  /* A may read streams that have no register tile */
 void hopper_barriers(hopper *h); /* initialised and visible */
-void hopper_rows(hopper *h);     /* row streams in registers */
+/* Row streams in registers; the first block is on its way, unless base is NULL. */
+void hopper_start(hopper *h, X base);
 /* Loads one tile; in flow of one warp. */
 void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);

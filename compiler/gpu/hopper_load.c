@@ -100,6 +100,14 @@ static tile_buffer *declare_staged(hopper *h, const model_stream *st, const char
 	return b;
 }
 
+static tile_buffer *first_value(hopper *h)
+{
+	for (int i = 0; i < h->g->m->outputs; i++)
+		if (h->value[i])
+			return h->value[i];
+	ice("no values");
+}
+
 static void declare_streams(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -123,7 +131,8 @@ static void declare_streams(hopper *h)
 	}
 	if (!cols)
 		return;
-	h->rows = tile_shared(g->p, g->s->at, "rows", h->plan->operand, 1, h->plan->rows, cols);
+	h->rows = tile_shared_again(g->p, g->s->at, "rows", h->plan->operand, 1, h->plan->rows,
+		cols, first_value(h));
 	h->rows->what = "row operands on their way to registers";
 }
 
@@ -250,7 +259,7 @@ void hopper_load_values(hopper *h, X base, X tile)
 				h->value_full, base, tile);
 }
 
-void hopper_load_block(hopper *h, X base)
+static void load_all(hopper *h, X base, bool keys, bool values)
 {
 	gpu_cx *g = h->g;
 	tile_var *t;
@@ -259,10 +268,17 @@ void hopper_load_block(hopper *h, X base)
 	tile_if_begin(g->p, g->s->at, op2(g, TX_EQ, tx_leaf(g->p, TX_WARP), i32(g, 0)));
 	t = tile_for_begin(g->p, g->s->at, "load", i32(g, 0), i32(g, h->tiles), i32(g, 1));
 	tile = op2(g, TX_SUB, i32(g, h->tiles - 1), tx_var(g->p, t));
-	hopper_load_keys(h, base, tile);
-	hopper_load_values(h, base, tile);
+	if (keys)
+		hopper_load_keys(h, base, tile);
+	if (values)
+		hopper_load_values(h, base, tile);
 	tile_end(g->p);
 	tile_end(g->p);
+}
+
+void hopper_load_block(hopper *h, X base)
+{
+	load_all(h, base, true, true);
 }
 
 /* --- vectors to shared memory --- */
@@ -349,11 +365,27 @@ static void load_row_stream(hopper *h, int s)
 	tile_barrier(g->p, at);
 }
 
-void hopper_rows(hopper *h)
+static void load_rows(hopper *h)
 {
 	for (int s = 0; s < h->plan->streams.count; s++)
 		if (h->g->stream[s] && h->plan->streams.item[s].outer < 0)
 			load_row_stream(h, s);
+}
+
+/* The values come last: rows pass through their memory. */
+void hopper_start(hopper *h, X base)
+{
+	gpu_cx *g = h->g;
+
+	if (base)
+		load_all(h, base, true, false);
+	load_rows(h);
+	if (h->rows && h->rows->shares) {
+		tile_fence_async(g->p, g->s->at);
+		tile_barrier(g->p, g->s->at);
+	}
+	if (base)
+		load_all(h, base, false, true);
 }
 
 /* Position of a row of the staged vectors; beyond the last one that one again. */

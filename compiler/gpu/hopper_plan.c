@@ -106,17 +106,21 @@ static int register_need(const gpu_plan *p, int key_tile)
 	return n;
 }
 
+/* Rows pass through the memory of the first values. */
 static int64_t shared_need(const gpu_plan *p)
 {
 	const row_form *m = p->form;
-	int64_t bytes = BARRIERS;
-	int rows = 0;
+	int64_t bytes = BARRIERS, first = 0, rows = 0;
 
 	for (int i = 0; i < m->segments; i++)
 		bytes += (int64_t)p->resident * pad(m->segment[i].d->extent, 64) * 2;
 	for (int i = 0; i < m->outputs; i++)
-		if (m->output[i].kind == OUTPUT_SUM)
-			bytes += (int64_t)p->resident * pad(p->e_extent[i], 64) * 2;
+		if (m->output[i].kind == OUTPUT_SUM) {
+			int64_t values = (int64_t)p->resident * pad(p->e_extent[i], 64) * 2;
+
+			bytes += values;
+			first = first ? first : values;
+		}
 	for (int i = 0; i < p->streams.count; i++) {
 		const model_stream *st = &p->streams.item[i];
 		int cols = pad(st->d->extent, 16);
@@ -127,10 +131,10 @@ static int64_t shared_need(const gpu_plan *p)
 						  hopper_staged_cols(p, st) * 2,
 					 1024) *
 				 (!p->own && is_of_a(m, st) ? 2 : 1);
-		else if (cols > rows)
-			rows = cols;
+		else if ((int64_t)p->rows * cols * 2 > rows)
+			rows = (int64_t)p->rows * cols * 2;
 	}
-	return bytes + (int64_t)p->rows * rows * 2 + hopper_merge_bytes(p);
+	return bytes + hopper_merge_bytes(p) + (rows > first ? rows - first : 0);
 }
 
 /* --- choices --- */

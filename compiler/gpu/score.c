@@ -35,12 +35,6 @@ static X between(gpu_cx *g, X low, X x, X high)
 	return op2(g, TX_AND, op2(g, TX_LE, low, x), op2(g, TX_LE, x, high));
 }
 
-/* Whether each row is at its own position of that outer axis. */
-static bool is_walked(const gpu_cx *g, int o)
-{
-	return g->plan->own && o + 1 == g->m->outers;
-}
-
 X gpu_keys_seen(gpu_cx *g, X key0, int keys)
 {
 	X end = op2(g, TX_ADD, key0, i32(g, keys - 1));
@@ -50,7 +44,7 @@ X gpu_keys_seen(gpu_cx *g, X key0, int keys)
 	for (int o = 0; o < g->m->outers; o++)
 		ok = op2(g, TX_AND, ok,
 			between(g, g->full_low[1 + o],
-				is_walked(g, o) ? g->outer_step : g->outer[o],
+				gpu_is_walked(g, o) ? g->outer_step : g->outer[o],
 				g->full_high[1 + o]));
 	return ok;
 }
@@ -62,14 +56,7 @@ X gpu_all_seen(gpu_cx *g, X key0)
 
 static X in_windows(gpu_cx *g, X key)
 {
-	X ok = between(g, frag(g, g->row_first), key, frag(g, g->row_last));
-
-	for (int o = 0; o < g->m->outers; o++)
-		ok = op2(g, TX_AND, ok,
-			between(g, frag(g, g->outer_first[o]),
-				is_walked(g, o) ? g->outer_at : g->outer[o],
-				frag(g, g->outer_last[o])));
-	return ok;
+	return between(g, frag(g, g->row_first), key, frag(g, g->row_last));
 }
 
 static void element_env(gpu_cx *g, gpu_env *e, X key, X x)

@@ -342,6 +342,26 @@ static bool by_head(const gpu_cx *g)
 	return false;
 }
 
+bool gpu_is_walked(const gpu_cx *g, int o)
+{
+	return g->plan->own && o + 1 == g->m->outers;
+}
+
+/* Whether each row sees the current outer positions. */
+static X outer_seen(gpu_cx *g)
+{
+	X ok = NULL;
+
+	for (int o = 0; o < g->m->outers; o++) {
+		X at = gpu_is_walked(g, o) ? g->outer_at : g->outer[o], in;
+
+		in = tx_2(g->p, TX_AND, tx_2(g->p, TX_LE, tx_frag(g->p, g->outer_first[o]), at),
+			tx_2(g->p, TX_LE, at, tx_frag(g->p, g->outer_last[o])));
+		ok = ok ? tx_2(g->p, TX_AND, ok, in) : in;
+	}
+	return ok;
+}
+
 void gpu_row_windows(gpu_cx *g)
 {
 	gpu_row_positions(g);
@@ -350,6 +370,10 @@ void gpu_row_windows(gpu_cx *g)
 	row_window(g, g->m->inner, g->row_first, g->row_last);
 	for (int o = 0; o < g->m->outers; o++)
 		row_window(g, g->m->outer[o], g->outer_first[o], g->outer_last[o]);
+	if (g->m->outers)
+		tile_map(g->p, g->s->at, tile_whole(g->row_first),
+			tx_3(g->p, TX_SELECT, outer_seen(g), tx_frag(g->p, g->row_first),
+				i32(g, INT32_MAX)));
 }
 
 static tile_frag *declare_bound(gpu_cx *g, const sema_axis *key, const char *which)
