@@ -323,12 +323,10 @@ static num matrix_at(
 			h, num_add(h, col, lane_part(h, false, m->col8, half * m->col16)), m->col));
 }
 
-static void load_matrices(ptx_cx *h, const tile_stmt *s, bool trans, num slot, num row, num col,
-	const tile_ldmatrix *m)
+static void load_matrices(
+	ptx_cx *h, const tile_slice *f, bool trans, num at, const tile_ldmatrix *m)
 {
-	const tile_slice *f = &s->arg[0].slice;
 	ptx_cells c = ptx_slice(h, f);
-	num at = matrix_at(h, s->arg[1].region.buffer, slot, row, col, m);
 	V arg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0}), r;
 
 	r = ptx_asm(h, ptx_struct(h, h->i32, m->matrices), PTX_MEMORY,
@@ -358,7 +356,26 @@ static void load_operand(ptx_cx *h, const tile_stmt *s, bool trans)
 	for (int n = 0; n < tile_ldmatrix_count(f->frag, rows, f->cols); n++) {
 		tile_ldmatrix m = tile_ldmatrix_at(f->frag, rows, f->cols, trans, n);
 
-		load_matrices(h, s, trans, slot, row, col, &m);
+		load_matrices(h, f, trans, matrix_at(h, r->buffer, slot, row, col, &m), &m);
+	}
+}
+
+/* Each lane names its row. */
+void ptx_stmt_LDSMR(ptx_cx *h, const tile_stmt *s)
+{
+	const tile_slice *f = &s->arg[0].slice;
+	const tile_region *r = &s->arg[1].region;
+	num slot = ptx_scalar(h, r->slot), row = ptx_scalar(h, r->row), col = ptx_scalar(h, r->col);
+	num zero = num_const(h->i32, 0);
+
+	for (int n = 0; n < tile_ldmatrix_rows_count(f->frag, f->cols); n++) {
+		tile_ldmatrix m = tile_ldmatrix_rows_at(f->frag, f->cols, n);
+		num lanes = lane_part(h, false, m.col8, m.matrices == 4 ? m.col16 : 0);
+
+		load_matrices(h, f, false,
+			ptx_shared_at(h, r->buffer, slot, row, zero,
+				num_plus(h, num_add(h, col, lanes), m.col)),
+			&m);
 	}
 }
 

@@ -242,6 +242,7 @@ static cuda_stmt_fn *const emit[TILE_OP_COUNT] = {
 	[TILE_BARRIER] = emit_barrier,
 	[TILE_LDSM] = cuda_matrix,
 	[TILE_LDSMT] = cuda_matrix,
+	[TILE_LDSMR] = cuda_matrix_rows,
 	[TILE_LDS] = cuda_load_plain,
 	[TILE_LDST] = cuda_load_plain,
 	[TILE_MMA] = cuda_mma,

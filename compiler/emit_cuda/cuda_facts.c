@@ -255,6 +255,7 @@ static const tile_frag *result_tile(const tile_stmt *s)
 	case TILE_QUAD:
 	case TILE_LDSM:
 	case TILE_LDSMT:
+	case TILE_LDSMR:
 	case TILE_LDS:
 	case TILE_LDST:
 	case TILE_MMA:
@@ -436,6 +437,7 @@ static bool defines(homes *h, const tile_stmt *s, const tile_frag *f)
 	case TILE_MAP:
 	case TILE_LDSM:
 	case TILE_LDSMT:
+	case TILE_LDSMR:
 	case TILE_LDS:
 	case TILE_LDST:
 		return dst->frag == f && dst->rows == f->rows && dst->cols == f->cols &&

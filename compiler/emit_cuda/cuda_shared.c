@@ -273,6 +273,43 @@ void cuda_matrix(cuda_cx *cx, const tile_stmt *s)
 		cuda_loop_end(cx, braces);
 }
 
+/* One ldmatrix of rows that the lanes name, into the tile's cell `n` and, of a colv, the next. */
+static void one_matrix_of_rows(cuda_cx *cx, const tile_stmt *s, const char *n, int matrices)
+{
+	const tile_slice *to = &s->arg[0].slice;
+	const tile_region *from = &s->arg[1].region;
+	tile_cell c = tile_cell_of(to->frag);
+	tile_ldmatrix m = tile_ldmatrix_rows_at(to->frag, to->cols, 0);
+	const char *first = plus(cx, cuda_quotient(cx, to->first, c.cols), n), *second = "";
+	const char *r = to->frag->layout == LAYOUT_OPA ? "0" : NULL;
+	const char *col = plus(cx, times(cx, c.cols, n),
+		lane_part(cx, false, m.col8, matrices == 4 ? m.col16 : 0));
+
+	if (c.registers == 2 && matrices == 4)
+		second = cuda_text(
+			cx, ", %s", cuda_register(cx, to->frag, r, plus(cx, first, "1"), NULL));
+	cuda_line(cx, "ldmatrix(%s%s, %s);", cuda_register(cx, to->frag, r, first, NULL), second,
+		address(cx, from, "0", col));
+}
+
+void cuda_matrix_rows(cuda_cx *cx, const tile_stmt *s)
+{
+	const tile_slice *to = &s->arg[0].slice;
+	tile_cell c = tile_cell_of(to->frag);
+	int cells = to->cols / c.cols, each = 4 / c.registers, full = cells / each * each;
+	const char *n = full > each ? cx->n : "0";
+
+	cuda_values_begin(cx, (cuda_place){0});
+	if (full > each)
+		cuda_loop(cx, cx->n, full, each, false);
+	if (full > 0)
+		one_matrix_of_rows(cx, s, n, 4);
+	if (full > each)
+		cuda_loop_end(cx, false);
+	if (full < cells)
+		one_matrix_of_rows(cx, s, cuda_text(cx, "%d", full), 2);
+}
+
 /* --- plain loads --- */
 
 /* Rows and columns of the slice, counted from its first; then as the region has them. */

@@ -397,8 +397,8 @@ tile_program *gpu_hopper_lower(arena *a, const gpu_plan *plan, diags *d)
 	gpu_declare_arguments(&g);
 	gpu_block_rows(&g);
 	hopper_declare(&h);
-	hopper_streams(&h);
 	gpu_windows(&g);
+	hopper_streams(&h);
 	hopper_barriers(&h);
 	passes(&h);
 	gpu_epilogue(&g);

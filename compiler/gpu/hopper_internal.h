@@ -63,6 +63,7 @@ typedef struct {
 	X chunk0, chunk_steps;       /* first outer position of this chunk; how many */
 	X more_chunks;               /* another chunk follows; NULL without outer axes */
 	X place;                     /* of the current outer position in the chunk */
+	X lane_row; /* where rows walk: the position of the row that this lane names */
 	hopper_place at;
 } hopper;
 

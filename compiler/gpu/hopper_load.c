@@ -471,20 +471,44 @@ static X stream_at(gpu_cx *g, int s, X feature)
 	return staged_vector(h, h->staged[s], &h->plan->streams.item[s], feature);
 }
 
-static void load_vector(hopper *h, tile_frag *f, const tile_buffer *b, const model_stream *st)
+/* Columns of a register tile from staged vectors: by each lane's own row of them where rows walk on
+ * their own, else from the same one. */
+static void load_staged(hopper *h, tile_slice to, tile_buffer *b, const model_stream *st, int col)
 {
 	gpu_cx *g = h->g;
+	X row = st->outer + 1 == g->m->outers ? h->place : i32(g, 0);
 
+	if (is_walked(h->plan, st))
+		row = op2(g, TX_ADD, h->lane_row, row);
+	tile_ldsm_rows(
+		g->p, st->e->at, to, tile_part(b, i32(g, 0), row, i32(g, col), 1, to.cols));
+}
+
+static void load_vector(hopper *h, tile_frag *f, tile_buffer *b, const model_stream *st)
+{
 	if (f && b)
-		tile_map(g->p, st->e->at, tile_whole(f),
-			tx_cvt(g->p, h->plan->operand,
-				staged_vector(h, b, st, tx_leaf(g->p, TX_COL))));
+		load_staged(h, tile_whole(f), b, st, 0);
 }
 
 void hopper_streams(hopper *h)
 {
-	h->g->stream_at = stream_at;
-	h->g->user = h;
+	gpu_cx *g = h->g;
+	int rows = gpu_block_row_count(h->plan);
+	X row = op2(g, TX_ADD, op2(g, TX_MUL, tx_leaf(g->p, TX_WARP), i32(g, 16)),
+		op2(g, TX_MOD, tx_leaf(g->p, TX_LANE), i32(g, 16)));
+
+	g->stream_at = stream_at;
+	g->user = h;
+	if (!h->plan->own)
+		return;
+	if (h->plan->split > 1)
+		row = op2(g, TX_MOD, row, i32(g, rows));
+	row = op2(g, TX_MIN, op2(g, TX_ADD, g->row0, row),
+		op2(g, TX_SUB, g->rows_total, i32(g, 1)));
+	h->lane_row = tx_var(g->p,
+		tile_let(g->p, g->s->at, "lane_row",
+			op2(g, TX_SUB, op2(g, TX_DIV, row, g->heads), g->i0)));
+	tile_note(g->p, "positions from the block's first to that of the row lane %% 16 of the warp");
 }
 
 /* A = q * k with each row's own k: its registers hold k until it is multiplied. */
@@ -588,11 +612,8 @@ static void load_own_gv(hopper *h, int i, int col)
 	if (!h->own_gv)
 		h->own_gv = tile_register(g->p, x->at, "v_own", LAYOUT_OPA, h->plan->operand,
 			h->plan->rows, g->out->cols);
-	tile_map(g->p, x->at,
-		tile_columns(h->own_gv, i32(g, from + col), own_columns(h, i, col)),
-		tx_cvt(g->p, h->plan->operand,
-			staged_vector(h, h->staged[s], &h->plan->streams.item[s],
-				op2(g, TX_SUB, tx_leaf(g->p, TX_COL), i32(g, from)))));
+	load_staged(h, tile_columns(h->own_gv, i32(g, from + col), own_columns(h, i, col)),
+		h->staged[s], &h->plan->streams.item[s], col);
 }
 
 void hopper_load_own_gv(hopper *h)
@@ -628,8 +649,8 @@ static tile_frag *gv_of(hopper *h, int i)
 	const expr *x = g->m->output[i].outer;
 
 	if (!g->gv[i])
-		g->gv[i] = tile_columnv(
-			g->p, x->at, "v_outer", vector_type(h, x), LAYOUT_ACC, g->out->cols);
+		g->gv[i] = tile_columnv(g->p, x->at, "v_outer", vector_type(h, x),
+			vector_type(h, x) == TILE_F32 ? LAYOUT_ACC : LAYOUT_OPA, g->out->cols);
 	return g->gv[i];
 }
 
@@ -675,11 +696,18 @@ void hopper_load_gv(hopper *h)
 		const model_output *o = &g->m->output[i];
 		int from = h->plan->e_offset[i], cols = pad16(h->plan->e_extent[i]);
 		tile_type t;
+		int s;
 		X v;
 
 		if (o->kind != OUTPUT_SUM || !o->outer || h->plan->own)
 			continue;
 		t = gv_of(h, i)->type;
+		s = model_stream_find(&h->plan->streams, o->outer);
+		if (t != TILE_F32 && s >= 0 && h->staged[s]) {
+			load_staged(h, tile_columns(g->gv[i], i32(g, from), cols), h->staged[s],
+				&h->plan->streams.item[s], 0);
+			continue;
+		}
 		v = hopper_outer_value(h, i);
 		tile_map(g->p, o->outer->at, tile_columns(g->gv[i], i32(g, from), cols),
 			t == TILE_F32 ? v : tx_cvt(g->p, t, v));

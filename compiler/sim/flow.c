@@ -337,6 +337,7 @@ void sim_execute(sim_block *b, const sim_stmt *s)
 		return;
 	case TILE_LDSM:
 	case TILE_LDSMT:
+	case TILE_LDSMR:
 		sim_ldmatrix(b, s);
 		return;
 	case TILE_LDS:

@@ -60,12 +60,13 @@ static void one_ldmatrix(sim_block *b, const sim_stmt *s, const sim_slice *slice
 {
 	const tile_buffer *buf = s->s->arg[1].region.buffer;
 	bool trans = s->s->op == TILE_LDSMT;
-	int own = slice->f->f->layout == LAYOUT_OPA ? w * slice->f->warp_rows : 0;
+	bool named = s->s->op == TILE_LDSMR; /* rows, by the lanes */
+	int own = slice->f->f->layout == LAYOUT_OPA && !named ? w * slice->f->warp_rows : 0;
 	uint8_t row[SIM_LANES][16];
 	int64_t address[SIM_LANES];
 
 	for (int l = 0; l < 8 * m->matrices; l++) {
-		int r = m->row + l % 8 + l / 8 % 2 * m->row8 + l / 16 * m->row16;
+		int r = named ? 0 : m->row + l % 8 + l / 8 % 2 * m->row8 + l / 16 * m->row16;
 		int c = m->col + l / 8 % 2 * m->col8 + l / 16 * m->col16;
 
 		address[l] = fetch_row(b, buf, at[0][l], at[1][l] + r + (trans ? 0 : own),
@@ -88,7 +89,7 @@ static void one_ldmatrix(sim_block *b, const sim_stmt *s, const sim_slice *slice
 void sim_ldmatrix(sim_block *b, const sim_stmt *s)
 {
 	int64_t at[SIM_MAX_ROOTS][SIM_LANES];
-	bool trans = s->s->op == TILE_LDSMT;
+	bool trans = s->s->op == TILE_LDSMT, named = s->s->op == TILE_LDSMR;
 	sim_slice slice;
 
 	if (!sim_slice_find(b, s, 0, &slice))
@@ -100,8 +101,11 @@ void sim_ldmatrix(sim_block *b, const sim_stmt *s)
 		if (!sim_converged(b, w))
 			continue;
 		sim_lanes(b, &s->code[1], w, at);
-		for (int n = 0; n < tile_ldmatrix_count(f, rows, cols); n++) {
-			tile_ldmatrix m = tile_ldmatrix_at(f, rows, cols, trans, n);
+		for (int n = 0; n < (named ? tile_ldmatrix_rows_count(f, cols)
+					   : tile_ldmatrix_count(f, rows, cols));
+			n++) {
+			tile_ldmatrix m = named ? tile_ldmatrix_rows_at(f, cols, n)
+						: tile_ldmatrix_at(f, rows, cols, trans, n);
 
 			one_ldmatrix(b, s, &slice, w, &m, at);
 		}

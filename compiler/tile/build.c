@@ -535,6 +535,11 @@ void tile_ldsm(tile_program *p, loc at, tile_slice dst, tile_region src, bool tr
 	load(p, at, trans ? TILE_LDSMT : TILE_LDSM, dst, src);
 }
 
+void tile_ldsm_rows(tile_program *p, loc at, tile_slice dst, tile_region src)
+{
+	load(p, at, TILE_LDSMR, dst, src);
+}
+
 void tile_lds(tile_program *p, loc at, tile_slice dst, tile_region src, bool trans)
 {
 	load(p, at, trans ? TILE_LDST : TILE_LDS, dst, src);

@@ -414,6 +414,31 @@ static bool check_load(const tile_stmt *s, text *why)
 	return true;
 }
 
+static bool check_load_rows(tile_walk *w, const tile_stmt *s, text *why)
+{
+	const tile_slice *f = &s->arg[0].slice;
+	const tile_region *r = &s->arg[1].region;
+	bool opa = f->frag->layout == LAYOUT_OPA;
+
+	if (tile_type_bytes(f->frag->type) != 2 ||
+		(!opa && (f->frag->layout != LAYOUT_COLV || f->frag->of != LAYOUT_OPA)))
+		return tile_check_no(why, "'%s' is no opa and no colv over opa of 16-bit elements",
+			f->frag->name);
+	if (f->frag->type != r->buffer->type)
+		return tile_check_no(why, "'%s' holds %s, '%s' %s", f->frag->name,
+			tile_type_name(f->frag->type), r->buffer->name,
+			tile_type_name(r->buffer->type));
+	if (opa && tile_warp_rows(w->p, f->frag) != 16)
+		return tile_check_no(why, "a warp has %d rows of '%s': lanes name 16",
+			tile_warp_rows(w->p, f->frag), f->frag->name);
+	if (r->rows != 1 || r->cols != f->cols)
+		return tile_check_no(why, "a region of %d x %d where '%s' takes 1 x %d", r->rows,
+			r->cols, f->frag->name, f->cols);
+	if (r->cols % 16)
+		return tile_check_no(why, "%d columns, not a multiple of 16", r->cols);
+	return true;
+}
+
 static bool check_mma(const tile_stmt *s, text *why)
 {
 	const tile_slice *acc = &s->arg[0].slice, *a = &s->arg[1].slice, *b = &s->arg[2].slice;
@@ -554,6 +579,8 @@ static bool check_op(tile_walk *w, const tile_stmt *s, text *why)
 	case TILE_LDS:
 	case TILE_LDST:
 		return check_load(s, why);
+	case TILE_LDSMR:
+		return check_load_rows(w, s, why);
 	case TILE_MMA:
 		return check_mma(s, why);
 	case TILE_STORE:

@@ -224,6 +224,27 @@ tile_ldmatrix tile_ldmatrix_at(const tile_frag *f, int rows, int cols, bool tran
 	return m;
 }
 
+int tile_ldmatrix_rows_count(const tile_frag *f, int cols)
+{
+	int each = f->layout == LAYOUT_OPA ? 16 : 32;
+
+	return (cols + each - 1) / each;
+}
+
+/* Matrices of an opa: rows 0-7 and 8-15 of the first eight columns, then of the next; of a colv: four
+ * times eight columns, each row of a matrix the same. */
+tile_ldmatrix tile_ldmatrix_rows_at(const tile_frag *f, int cols, int n)
+{
+	bool opa = f->layout == LAYOUT_OPA;
+	int col = n * (opa ? 16 : 32);
+
+	return (tile_ldmatrix){.cell_col = col / tile_cell_of(f).cols,
+		.matrices = opa || cols - col >= 32 ? 4 : 2,
+		.col = col,
+		.col8 = opa ? 0 : 8,
+		.col16 = opa ? 8 : 16};
+}
+
 /* --- shared buffers --- */
 
 int tile_swizzle(int64_t bytes)

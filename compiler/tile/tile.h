@@ -355,6 +355,8 @@ void tile_barrier(tile_program *p, loc at);
  * Into OPA the region spans the block's rows and each warp loads its part; into OPB every warp
  * loads all of it. */
 void tile_ldsm(tile_program *p, loc at, tile_slice dst, tile_region src, bool trans);
+/* `src`: one row, for OPA one that each lane names (row l % 16 of the warp's in lane l). */
+void tile_ldsm_rows(tile_program *p, loc at, tile_slice dst, tile_region src);
 void tile_lds(tile_program *p, loc at, tile_slice dst, tile_region src, bool trans);
 void tile_mma(tile_program *p, loc at, tile_slice acc, tile_slice a, tile_slice b);
 void tile_store(tile_program *p, loc at, tile_arg *tensor, tile_slice domain, tile_expr *offset,
@@ -498,6 +500,10 @@ typedef struct {
 /* How many ldmatrix load a slice of rows x cols elements of `f` (OPA: one warp's), and the n-th. */
 int tile_ldmatrix_count(const tile_frag *f, int rows, int cols);
 tile_ldmatrix tile_ldmatrix_at(const tile_frag *f, int rows, int cols, bool trans, int n);
+/* Of a LDSM.ROWS into `cols` columns: each lane adds columns to the row that it names, nothing to the
+ * row. */
+int tile_ldmatrix_rows_count(const tile_frag *f, int cols);
+tile_ldmatrix tile_ldmatrix_rows_at(const tile_frag *f, int cols, int n);
 
 /* Byte offset of (row, col) inside one slot. With s = swizzle, chunk c of a row (of a panel's row)
  * lies at place c ^ (row >> (3 - s)) % 2^s: eight consecutive rows have any one chunk in different

@@ -108,8 +108,8 @@ const char *tile_stmt_reads(const tile_stmt *s)
 
 bool tile_stmt_writes(tile_opcode op)
 {
-	return op == TILE_MAP || op == TILE_LDSM || op == TILE_LDSMT || op == TILE_LDS ||
-	       op == TILE_LDST || tile_is_wgmma(op);
+	return op == TILE_MAP || op == TILE_LDSM || op == TILE_LDSMT || op == TILE_LDSMR ||
+	       op == TILE_LDS || op == TILE_LDST || tile_is_wgmma(op);
 }
 
 static bool check_names(verifier *v, const tile_stmt *s)
@@ -239,6 +239,7 @@ static void region_steps(const tile_stmt *s, const tile_region *r, int *rows, in
 	case TILE_COPY:
 	case TILE_LDSM:
 	case TILE_LDSMT:
+	case TILE_LDSMR:
 	case TILE_STSM:
 		*cols = 16 / tile_type_bytes(r->buffer->type);
 		return;
@@ -446,6 +447,7 @@ static agreement required(tile_opcode op)
 	case TILE_WAIT:
 	case TILE_LDSM:
 	case TILE_LDSMT:
+	case TILE_LDSMR:
 	case TILE_LDS:
 	case TILE_LDST:
 	case TILE_MMA:
@@ -480,6 +482,12 @@ static bool shares_values(tile_opcode op)
 	       op == TILE_NSYNC || op == TILE_NARRIVE;
 }
 
+/* Each lane has a row of its own. */
+static bool lanes_name_rows(const tile_stmt *s)
+{
+	return s->op == TILE_LDSMR && s->arg[0].slice.frag->layout == LAYOUT_OPA;
+}
+
 static bool agree_values(verifier *v, const tile_stmt *s)
 {
 	const char *signature = tile_op_info[s->op].signature;
@@ -495,7 +503,8 @@ static bool agree_values(verifier *v, const tile_stmt *s)
 		if (!place && !(signature[i] == 'e' && shares_values(s->op)))
 			continue;
 		for (int k = 0; k < n; k++) {
-			if (level_of(v, value[k]) <= need)
+			if (level_of(v, value[k]) <= need ||
+				(lanes_name_rows(s) && value[k] == s->arg[1].region.row))
 				continue;
 			if (signature[i] == 's')
 				return wrong(v, s,
