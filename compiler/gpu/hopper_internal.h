@@ -17,7 +17,7 @@
 #include "arch/arch.h"
 #include "gpu/gpu_internal.h"
 
-/* Where the pipeline stands: one iteration is one outer position against one block. */
+/* Where the pipeline stands: at one outer position against one block. */
 typedef struct {
 	tile_var *outer;  /* of the chunk's outer positions; NULL without outer axes */
 	tile_var *block;  /* number of the block, newest keys first */
@@ -25,10 +25,6 @@ typedef struct {
 	tile_var *parity; /* of the block's load */
 	tile_var *seen;   /* every row sees all keys from the base on */
 	tile_var *load;   /* the block is used for the last time and another load follows */
-	/* of the tile of values that the last product of the position before reads: `load` and
-	 * base where another may be loaded over it, which one it is where that changes */
-	tile_var *owed, *owed_base, *owed_tile;
-	tile_var *owed_step; /* that position, where rows walk on their own */
 } hopper_place;
 
 /* A tile that this warp is done with. */

@@ -25,11 +25,6 @@ static X var(const hopper *h, tile_var *v)
 	return tx_var(h->g->p, v);
 }
 
-static X keep(gpu_cx *g, const char *name, X v)
-{
-	return tx_var(g->p, tile_let(g->p, g->s->at, name, v));
-}
-
 /* --- places --- */
 
 static int steps_a_tile(const hopper *h)
@@ -48,14 +43,19 @@ static bool last_of_tile(const hopper *h, int step)
 }
 
 /* Blocks use all tiles; a unit of the rest some, further down with each unit. */
-static X tile_of(const hopper *h, int step)
+static X tile_in(const hopper *h, int step, X block)
 {
 	X tile = i32(h->g, h->tiles - 1 - step / steps_a_tile(h));
 
 	if (h->keys == h->plan->resident)
 		return tile;
 	return op2(h->g, TX_SUB, tile,
-		op2(h->g, TX_MUL, var(h, h->at.block), i32(h->g, h->keys / h->plan->load)));
+		op2(h->g, TX_MUL, block, i32(h->g, h->keys / h->plan->load)));
+}
+
+static X tile_of(const hopper *h, int step)
+{
+	return tile_in(h, step, var(h, h->at.block));
 }
 
 /* First key of a step from h->at.base on, and in its tile. */
@@ -93,22 +93,16 @@ static X next_outer(const hopper *h)
 		op2(g, TX_ADD, var(h, h->at.outer), i32(g, 1)));
 }
 
-/* Whether this is a block's last use and another one follows. */
-static X load_follows(const hopper *h)
-{
-	return op2(h->g, TX_AND, at_last(h),
-		op2(h->g, TX_LT, op2(h->g, TX_ADD, var(h, h->at.block), i32(h->g, 1)), h->loads));
-}
-
 static X next_base(hopper *h)
 {
 	return op2(h->g, TX_SUB, var(h, h->at.base), i32(h->g, h->keys));
 }
 
-/* Whether every row sees all keys from the base on at this outer position: no step needs a mask. */
-static X all_seen(const hopper *h)
+/* Whether a load of keys over this block follows. */
+static X load_follows(const hopper *h)
 {
-	return gpu_keys_seen(h->g, var(h, h->at.base), h->keys);
+	return op2(
+		h->g, TX_LT, op2(h->g, TX_ADD, var(h, h->at.block), i32(h->g, 1)), h->loads);
 }
 
 static void set_outer(hopper *h)
@@ -117,60 +111,53 @@ static void set_outer(hopper *h)
 		hopper_at(h, var(h, h->at.outer));
 }
 
-static void start_place(hopper *h, X base)
+/* Whether there was a position before; whether it was against the block before. */
+static X is_first(const hopper *h)
 {
-	gpu_cx *g = h->g;
-	loc at = g->s->at;
-
-	h->at.outer = g->m->outers ? tile_let(g->p, at, "step", i32(g, 0)) : NULL;
-	h->at.block = tile_let(g->p, at, "block", i32(g, 0));
-	h->at.base = tile_let(g->p, at, "base", base);
-	set_outer(h);
-	h->at.seen = tile_let(g->p, at, "seen", all_seen(h));
-	h->at.load = h->at.owed = h->at.owed_base = h->at.owed_tile = NULL;
-	h->at.owed_step = h->at.outer && h->plan->own
-				  ? tile_let(g->p, at, "owed_step", i32(g, 0))
-				  : NULL;
-	if (!h->loads) {
-		h->at.owed_tile = tile_let(g->p, at, "owed_tile", i32(g, 0));
-		return;
-	}
-	h->at.load = tile_let(g->p, at, "load", load_follows(h));
-	h->at.owed = tile_let(g->p, at, "owed", tx_bool(g->p, false));
-	h->at.owed_base = tile_let(g->p, at, "owed_base", i32(g, 0));
+	return op2(h->g, TX_AND, at_first(h),
+		op2(h->g, TX_EQ, var(h, h->at.block), i32(h->g, 0)));
 }
 
-static void next_keys(hopper *h)
+static X is_next_block(const hopper *h)
+{
+	return op2(h->g, TX_AND, at_first(h),
+		op2(h->g, TX_LT, i32(h->g, 0), var(h, h->at.block)));
+}
+
+/* The step of the position before. */
+static X previous_outer(const hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	return tx_3(g->p, TX_SELECT, at_first(h), op2(g, TX_SUB, h->chunk_steps, i32(g, 1)),
+		op2(g, TX_SUB, var(h, h->at.outer), i32(g, 1)));
+}
+
+/* What holds for all steps of a position: whether every row sees all keys, so that no step needs a
+ * mask; whether the block is used for the last time and another load follows. */
+static void begin_flags(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
 
+	set_outer(h);
+	h->at.seen = tile_let(
+		g->p, at, "seen", gpu_keys_seen(g, var(h, h->at.base), h->keys));
+	h->at.load = NULL;
 	if (h->loads)
-		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
+		h->at.load = tile_let(
+			g->p, at, "load", op2(g, TX_AND, at_last(h), load_follows(h)));
+}
+
+static void next_block(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+
 	tile_set(g->p, at, h->at.block, op2(g, TX_ADD, var(h, h->at.block), i32(g, 1)));
 	tile_set(g->p, at, h->at.base, next_base(h));
-}
-
-/* To the next outer position, or to the first one against the next keys. */
-static void advance(hopper *h)
-{
-	gpu_cx *g = h->g;
-	loc at = g->s->at;
-
-	if (!h->at.outer) {
-		next_keys(h);
-	} else {
-		X last = keep(g, "last", at_last(h));
-
-		tile_set(g->p, at, h->at.outer, next_outer(h));
-		tile_if_begin(g->p, at, last);
-		next_keys(h);
-		tile_end(g->p);
-	}
-	set_outer(h);
-	tile_set(g->p, at, h->at.seen, all_seen(h));
 	if (h->loads)
-		tile_set(g->p, at, h->at.load, load_follows(h));
+		tile_set(g->p, at, h->at.parity, op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity)));
 }
 
 /* --- tiles of keys: wait for one, give one back --- */
@@ -270,16 +257,16 @@ static void values_done(hopper *h, int step)
 				.parity = var(h, h->at.parity)});
 }
 
-/* The values of the last step of the position before: where a load follows, the parity is already
- * that of the next block. */
-static void owed_done(hopper *h)
+/* The values of the last step of the position before: where that was the last use of its block, base
+ * and parity are already the next one's. */
+static void owed_done(hopper *h, X owed)
 {
 	gpu_cx *g = h->g;
 
 	if (h->loads)
 		give_back(h, h->steps - 1,
-			(hopper_freed){.load = var(h, h->at.owed),
-				.base = var(h, h->at.owed_base),
+			(hopper_freed){.load = owed,
+				.base = var(h, h->at.base),
 				.parity = op2(g, TX_SUB, i32(g, 1), var(h, h->at.parity))});
 }
 
@@ -330,10 +317,10 @@ static void value_product(hopper *h, int step, X tile, bool zero)
 	hopper_value_product(h, tile, i32(h->g, row_of(h, step)), zero);
 }
 
-/* Of the last product of the position before. */
-static X owed_tile(const hopper *h)
+/* The last step's tile against block number `block`. */
+static X last_tile(const hopper *h, X block)
 {
-	return h->at.owed_tile ? var(h, h->at.owed_tile) : tile_of(h, h->steps - 1);
+	return tile_in(h, h->steps - 1, block);
 }
 
 static void fence(hopper *h, tile_frag *a, tile_frag *b, tile_frag *c, tile_frag *d)
@@ -390,61 +377,67 @@ static bool zero_first(const hopper *h, int step)
 	return h->at.outer && step == 0;
 }
 
-/* A part of O += Gv W of the position before. */
-static void add_position(hopper *h, void (*part)(hopper *))
+/* A part of O += Gv W of the position before, which was that step of the chunk. */
+static void add_position(hopper *h, X step, void (*part)(hopper *))
 {
 	if (!h->at.outer)
 		return;
-	if (h->at.owed_step)
-		hopper_at(h, var(h, h->at.owed_step));
+	hopper_at(h, step);
 	part(h);
 	set_outer(h);
 }
 
-/* The first scores of a position; above them, but for the first position, the last P V of the one
- * before. */
-static void begin_position(hopper *h, X it)
+/* The first scores of a position; above them, but for the very first one, the last P V of the position
+ * before, and below them its O += Gv W. The branch's ends also keep those sums apart from the second
+ * scores: both at once need more registers than there are. */
+static void begin_position(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
+	X before = op2(g, TX_SUB, var(h, h->at.block),
+		tx_3(g->p, TX_SELECT, at_first(h), i32(g, 1), i32(g, 0)));
 
-	tile_if_begin(g->p, at, op2(g, TX_EQ, it, i32(g, 0)));
+	tile_if_begin(g->p, at, is_first(h));
 	await_tile(h, h->key_full, 0, tx_bool(g->p, true));
 	fence(h, h->s[0], g->a[0], NULL, NULL);
 	score_product(h, 0, h->s[0]);
 	tile_else(g->p);
 	await_tile(h, h->key_full, 0, at_first(h));
 	fence(h, g->sum, h->p, h->s[0], g->a[0]);
-	value_product(h, h->steps - 1, owed_tile(h), false);
+	value_product(h, h->steps - 1, last_tile(h, before), false);
 	score_product(h, 0, h->s[0]);
-	add_position(h, hopper_load_own_gv);
+	if (h->at.outer)
+		add_position(h, previous_outer(h), hopper_load_own_gv);
 	wait(h, 1, g->sum, h->p);
-	owed_done(h);
-	add_position(h, hopper_add_step);
+	owed_done(h, is_next_block(h));
+	if (h->at.outer)
+		add_position(h, previous_outer(h), hopper_add_step);
 	tile_end(g->p);
 }
 
-/* The last P V of the position is left to the next iteration, with its Gv and its tile. */
+/* One part of A, or c, of the next position. */
+static void build_next(hopper *h, void (*part)(hopper *))
+{
+	if (!h->at.outer)
+		return;
+	hopper_at(h, next_outer(h));
+	part(h);
+	set_outer(h);
+}
+
+static void build_c(hopper *h)
+{
+	gpu_build_c(h->g);
+}
+
+/* The last P V of the position is left to the next one, with its Gv and its tile. */
 static void end_position(hopper *h)
 {
-	gpu_cx *g = h->g;
-	loc at = g->s->at;
-
 	await_tile(h, h->value_full, h->steps - 1, at_first(h));
 	load_freed(h);
 	if (h->at.outer)
 		hopper_load_gv(h);
-	if (h->at.owed_step)
-		tile_set(g->p, at, h->at.owed_step, var(h, h->at.outer));
-	if (h->loads) {
-		tile_set(g->p, at, h->at.owed, var(h, h->at.load));
-		tile_set(g->p, at, h->at.owed_base, next_base(h));
-	} else {
-		tile_set(g->p, at, h->at.owed_tile, tile_of(h, h->steps - 1));
-	}
-	advance(h);
-	if (h->at.outer)
-		gpu_build_c(g);
+	build_next(h, build_c);
 }
 
 /* The second scores, the first weights. */
@@ -455,7 +448,6 @@ static void first_step(hopper *h)
 	await_tile(h, h->key_full, 1, at_first(h));
 	fence(h, h->s[1], g->a[0], NULL, NULL);
 	score_product(h, 1, h->s[1]);
-	load_freed(h);
 	wait(h, 1, h->s[0], NULL);
 	keys_done(h, 0);
 	softmax(h, 0);
@@ -483,30 +475,20 @@ static void middle_step(hopper *h, int step)
 	pack(h, step + 1);
 }
 
-/* One part of A of the next position. */
-static void build_next(hopper *h, void (*part)(hopper *))
-{
-	if (!h->at.outer)
-		return;
-	hopper_at(h, next_outer(h));
-	part(h);
-	set_outer(h);
-}
-
 /* The last step but one: no scores are left to issue, and nothing stays in flight behind it. */
 static void late_step(hopper *h)
 {
 	int step = h->steps - 2;
 	gpu_cx *g = h->g;
 
-	/* one score tile is free for them; behind the products of this step A's registers are, too */
-	build_next(h, hopper_load_vectors);
 	await_tile(h, h->value_full, step, at_first(h));
 	fence(h, g->sum, h->p, NULL, NULL);
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	load_freed(h);
 	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
+	/* into the registers of A; the softmax hides the loads */
+	build_next(h, hopper_load_vectors);
 	build_next(h, hopper_load_rest);
 	softmax(h, step + 1);
 	wait(h, 0, g->sum, h->p);
@@ -515,17 +497,46 @@ static void late_step(hopper *h)
 	build_next(h, hopper_build);
 }
 
-static void drain(hopper *h)
+static void drain(hopper *h, X count)
 {
 	gpu_cx *g = h->g;
+	X last = h->at.outer ? op2(g, TX_SUB, h->chunk_steps, i32(g, 1)) : NULL;
 
 	fence(h, g->sum, h->p, NULL, NULL);
-	value_product(h, h->steps - 1, owed_tile(h), false);
+	value_product(h, h->steps - 1, last_tile(h, op2(g, TX_SUB, count, i32(g, 1))), false);
 	wait(h, 0, g->sum, h->p);
-	owed_done(h);
+	if (h->loads)
+		owed_done(h, op2(g, TX_LT, count, h->loads));
 	load_freed(h);
-	add_position(h, hopper_load_own_gv);
-	add_position(h, hopper_add_step);
+	add_position(h, last, hopper_load_own_gv);
+	add_position(h, last, hopper_add_step);
+}
+
+/* To the next outer position, or to the first one against the next keys. */
+static void advance(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+
+	if (!h->at.outer) {
+		next_block(h);
+		return;
+	}
+	tile_set(g->p, at, h->at.outer, next_outer(h));
+	tile_if_begin(g->p, at, at_first(h));
+	next_block(h);
+	tile_end(g->p);
+}
+
+static void position(hopper *h)
+{
+	begin_flags(h);
+	begin_position(h);
+	first_step(h);
+	for (int step = 0; step + 2 < h->steps; step++)
+		middle_step(h, step);
+	late_step(h);
+	end_position(h);
 }
 
 /* `count` times `keys` keys from the newest, the first of them from `base` on; with `loads`, that
@@ -534,34 +545,32 @@ static void pipeline(hopper *h, int keys, X count, X base, X loads)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
-	X total = count;
-	tile_var *it;
 
 	h->keys = keys;
 	h->steps = keys / h->plan->key_tile;
 	h->loads = loads;
+	h->at.outer = NULL;
 	tile_if_begin(g->p, at, op2(g, TX_LT, i32(g, 0), count));
-	if (g->m->outers)
-		total = keep(g, "total", op2(g, TX_MUL, count, h->chunk_steps));
-	start_place(h, base);
+	h->at.base = tile_let(g->p, at, "base", base);
 	tile_map(g->p, at, tile_whole(h->p), tx_cvt(g->p, h->plan->operand, tx_f32(g->p, 0)));
-	if (h->at.outer) {
+	if (g->m->outers) {
 		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
 		hopper_clear_gv(h);
+		hopper_at(h, i32(g, 0));
 		hopper_load_vectors(h);
 		hopper_load_rest(h);
 		hopper_build(h);
 		gpu_build_c(g);
 	}
-	it = tile_for_begin(g->p, at, "it", i32(g, 0), total, i32(g, 1));
-	begin_position(h, tx_var(g->p, it));
-	first_step(h);
-	for (int step = 0; step + 2 < h->steps; step++)
-		middle_step(h, step);
-	late_step(h);
-	end_position(h);
+	h->at.block = tile_let(g->p, at, "block", i32(g, 0));
+	if (g->m->outers)
+		h->at.outer = tile_let(g->p, at, "step", i32(g, 0));
+	tile_for_begin(g->p, at, "turn", i32(g, 0), i32(g, INT32_MAX), i32(g, 1));
+	position(h);
+	advance(h);
+	tile_break(g->p, at, op2(g, TX_EQ, var(h, h->at.block), count));
 	tile_end(g->p);
-	drain(h);
+	drain(h, count);
 	tile_end(g->p);
 }
 
