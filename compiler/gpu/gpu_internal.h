@@ -33,6 +33,7 @@ struct gpu_cx {
 	X rows_total; /* N * heads */
 	/* per row */
 	tile_frag *row_i, *row_h, *row_first, *row_last, *m_max, *l_sum;
+	tile_buffer *row_words; /* see gpu_keep_rows; NULL: nothing is kept */
 	tile_frag *outer_first[SEMA_MAX_KEYS], *outer_last[SEMA_MAX_KEYS];
 	/* union and intersection of windows over the block: inner then outer axes */
 	X low[SEMA_MAX_KEYS], high[SEMA_MAX_KEYS]; /* any row sees [low, high] */
@@ -118,6 +119,10 @@ void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high);
  * computed where a tile is seen in part, so that no register holds them in between. */
 void gpu_row_positions(gpu_cx *g);
 void gpu_row_heads(gpu_cx *g);
+/* Keeps positions and windows of all rows in shared memory from then on (visible behind a barrier), for
+ * gpu_row_windows, which otherwise computes them at each place. */
+void gpu_keep_rows(gpu_cx *g);
+int gpu_kept_words(const row_form *m); /* 32-bit words of a row */
 /* Rows that do not see the current outer positions see no key. */
 void gpu_row_windows(gpu_cx *g);
 /* Whether each row is at its own position of that outer axis. */

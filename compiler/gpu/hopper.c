@@ -399,6 +399,8 @@ tile_program *gpu_hopper_lower(arena *a, const gpu_plan *plan, diags *d)
 	hopper_declare(&h);
 	gpu_windows(&g);
 	hopper_streams(&h);
+	if (plan->form->outers)
+		gpu_keep_rows(&g); /* without, they are a few instructions */
 	hopper_barriers(&h);
 	passes(&h);
 	gpu_epilogue(&g);

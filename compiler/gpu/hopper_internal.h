@@ -10,7 +10,7 @@
  * and guarded by its own mbarrier. Steps walk a block from its newest keys to its oldest: step h
  * scores keys [resident - (h + 1) * key_tile, resident - h * key_tile) of it. There is no producer
  * warp: who is done with a tile has the next block's keys loaded over it. With outer axes that is
- * rare, and the last warp does it (a counter says who that is, at the price of its latency). Without,
+ * rare, and the last warp does it, for half a block at a time (a counter says who that is). Without,
  * it happens at every tile: each warp arrives at an mbarrier, and a step later, when the tensor cores
  * have new work, one of them waits there for the others. */
 #pragma once
@@ -41,7 +41,8 @@ typedef struct {
 	tile_buffer *key[MODEL_MAX_SEGMENTS], *value[MODEL_MAX_OUTPUTS];
 	tile_arg *key_map[MODEL_MAX_SEGMENTS], *value_map[MODEL_MAX_OUTPUTS];
 	tile_mbar *key_full, *value_full;
-	tile_mbar *key_done, *value_done; /* counters with outer axes, else mbarriers */
+	tile_mbar *done;                  /* with outer axes: counters of groups of tiles */
+	tile_mbar *key_done, *value_done; /* without: an mbarrier for each tile */
 	hopper_freed freed[4]; /* tiles that are given back and not yet loaded again */
 	int freed_count;
 	int tiles;         /* of a block */

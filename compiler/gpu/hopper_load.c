@@ -165,12 +165,17 @@ static void declare_registers(hopper *h)
 	g->l_sum = tile_register(g->p, at, "l", LAYOUT_ROWV, TILE_F32, pl->rows, 1);
 }
 
-static tile_mbar *declare_done(hopper *h, const char *name)
+static void declare_done(hopper *h)
 {
 	gpu_cx *g = h->g;
+	loc at = g->s->at;
 
-	return g->m->outers ? tile_counter(g->p, g->s->at, name, h->tiles)
-			    : tile_mbarrier(g->p, g->s->at, name, h->tiles, h->plan->warps);
+	if (g->m->outers) {
+		h->done = tile_counter(g->p, at, "done", 2);
+		return;
+	}
+	h->key_done = tile_mbarrier(g->p, at, "key_done", h->tiles, h->plan->warps);
+	h->value_done = tile_mbarrier(g->p, at, "value_done", h->tiles, h->plan->warps);
 }
 
 void hopper_declare(hopper *h)
@@ -185,8 +190,7 @@ void hopper_declare(hopper *h)
 	hopper_merge_declare(h);
 	h->key_full = tile_mbarrier(g->p, at, "key_full", h->tiles, 1);
 	h->value_full = tile_mbarrier(g->p, at, "value_full", h->tiles, 1);
-	h->key_done = declare_done(h, "key_done");
-	h->value_done = declare_done(h, "value_done");
+	declare_done(h);
 }
 
 void hopper_barriers(hopper *h)
@@ -197,8 +201,12 @@ void hopper_barriers(hopper *h)
 	tile_if_begin(g->p, at, op2(g, TX_EQ, tx_leaf(g->p, TX_WARP), i32(g, 0)));
 	tile_init(g->p, at, h->key_full);
 	tile_init(g->p, at, h->value_full);
-	tile_init(g->p, at, h->key_done);
-	tile_init(g->p, at, h->value_done);
+	if (h->done) {
+		tile_init(g->p, at, h->done);
+	} else {
+		tile_init(g->p, at, h->key_done);
+		tile_init(g->p, at, h->value_done);
+	}
 	tile_fence_async(g->p, at);
 	tile_end(g->p);
 	tile_barrier(g->p, at);

@@ -176,45 +176,60 @@ static void await_tile(hopper *h, tile_mbar *full, int step, X first)
 		tile_end(g->p);
 }
 
-static void load_tile(hopper *h, const hopper_freed *f)
-{
-	tile_note(h->g->p, "every warp is done with this tile: load the next block's");
-	if (f->keys)
-		hopper_load_keys(h, f->base, f->tile);
-	else
-		hopper_load_values(h, f->base, f->tile);
-}
-
-/* The last warp loads at once. */
-static void count_and_load(hopper *h, const hopper_freed *f, tile_mbar *done)
+/* With outer axes: the last warp that is done with some tiles of the block, `first` the newest of them,
+ * loads. */
+static void count_and_load(hopper *h, int group, int first, int tiles, X load, X base)
 {
 	gpu_cx *g = h->g;
+	loc at = g->s->at;
 	int warps = h->plan->warps;
-	X n = tx_var(g->p, tile_count(g->p, g->s->at, "before", done, f->tile));
+	tile_var *t;
+	X n, tile;
 
-	tile_if_begin(
-		g->p, g->s->at, op2(g, TX_EQ, op2(g, TX_MOD, n, i32(g, warps)), i32(g, warps - 1)));
-	load_tile(h, f);
+	if (!h->loads || tiles <= 0)
+		return;
+	tile_if_begin(g->p, at, load);
+	n = tx_var(g->p, tile_count(g->p, at, "before", h->done, i32(g, group)));
+	tile_if_begin(g->p, at, op2(g, TX_EQ, op2(g, TX_MOD, n, i32(g, warps)), i32(g, warps - 1)));
+	tile_note(g->p, "every warp is done with these tiles: load the next block's");
+	t = tile_for_begin(g->p, at, "load", i32(g, first), i32(g, first + tiles), i32(g, 1));
+	tile = op2(g, TX_SUB, i32(g, h->tiles - 1), tx_var(g->p, t));
+	hopper_load_keys(h, base, tile);
+	hopper_load_values(h, base, tile);
+	tile_end(g->p);
+	tile_end(g->p);
 	tile_end(g->p);
 }
 
-/* This warp is done with the step's tile; f says whether another one is loaded over it. */
+/* Tiles of a block that are given back in its middle, and the step behind which they are not used. */
+static int early_tiles(const hopper *h)
+{
+	return h->tiles / 2;
+}
+
+static int early_step(const hopper *h)
+{
+	return early_tiles(h) * steps_a_tile(h) - 1;
+}
+
+static int early_group(const hopper *h)
+{
+	return early_step(h) >= 0 && early_step(h) + 2 < h->steps ? early_tiles(h) : 0;
+}
+
+/* Without outer axes: this warp is done with the step's tile; f says whether another one is loaded over
+ * it. */
 static void give_back(hopper *h, int step, hopper_freed f)
 {
 	gpu_cx *g = h->g;
-	tile_mbar *done = f.keys ? h->key_done : h->value_done;
 
-	if (!h->loads || !last_of_tile(h, step))
+	if (!h->loads || h->at.outer || !last_of_tile(h, step))
 		return;
 	f.tile = tile_of(h, step);
 	tile_if_begin(g->p, g->s->at, f.load);
-	if (done->kind == BAR_COUNTER) {
-		count_and_load(h, &f, done);
-	} else {
-		tile_arrive(g->p, g->s->at, done, f.tile);
-		h->freed[h->freed_count++] = f;
-	}
+	tile_arrive(g->p, g->s->at, f.keys ? h->key_done : h->value_done, f.tile);
 	tile_end(g->p);
+	h->freed[h->freed_count++] = f;
 }
 
 /* Loads over the tiles that all warps have arrived for; each warpgroup in turn has one that waits. It
@@ -232,7 +247,11 @@ static void load_freed(hopper *h)
 		tile_if_begin(g->p, at,
 			op2(g, TX_AND, f->load, op2(g, TX_EQ, tx_leaf(g->p, TX_WARP), loader)));
 		tile_await(g->p, at, f->keys ? h->key_done : h->value_done, f->tile, f->parity);
-		load_tile(h, f);
+		tile_note(g->p, "every warp is done with this tile: load the next block's");
+		if (f->keys)
+			hopper_load_keys(h, f->base, f->tile);
+		else
+			hopper_load_values(h, f->base, f->tile);
 		tile_end(g->p);
 	}
 	h->freed_count = 0;
@@ -257,13 +276,18 @@ static void values_done(hopper *h, int step)
 				.parity = var(h, h->at.parity)});
 }
 
-/* The values of the last step of the position before: where that was the last use of its block, base
- * and parity are already the next one's. */
+/* What the position before used to its end, the values of its last step: where that was the last use of
+ * its block, base and parity are already the next one's. */
 static void owed_done(hopper *h, X owed)
 {
 	gpu_cx *g = h->g;
+	int early = early_group(h);
 
-	if (h->loads)
+	if (!h->loads)
+		return;
+	if (g->m->outers)
+		count_and_load(h, 1, early, h->tiles - early, owed, var(h, h->at.base));
+	else
 		give_back(h, h->steps - 1,
 			(hopper_freed){.load = owed,
 				.base = var(h, h->at.base),
@@ -433,8 +457,10 @@ static void build_c(hopper *h)
 /* The last P V of the position is left to the next one, with its Gv and its tile. */
 static void end_position(hopper *h)
 {
+	/* A behind a branch: among the exponentials it would wait for its loads */
 	await_tile(h, h->value_full, h->steps - 1, at_first(h));
 	load_freed(h);
+	build_next(h, hopper_build);
 	if (h->at.outer)
 		hopper_load_gv(h);
 	build_next(h, build_c);
@@ -473,6 +499,8 @@ static void middle_step(hopper *h, int step)
 	wait(h, 1, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
+	if (h->at.outer && h->loads && step == early_step(h))
+		count_and_load(h, 0, 0, early_group(h), var(h, h->at.load), next_base(h));
 }
 
 /* The last step but one: no scores are left to issue, and nothing stays in flight behind it. */
@@ -494,7 +522,6 @@ static void late_step(hopper *h)
 	wait(h, 0, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
-	build_next(h, hopper_build);
 }
 
 static void drain(hopper *h, X count)

@@ -112,6 +112,9 @@ static int64_t shared_need(const gpu_plan *p)
 	const row_form *m = p->form;
 	int64_t bytes = BARRIERS, first = 0, rows = 0;
 
+	if (m->outers)
+		bytes += (int64_t)p->rows * gpu_kept_words(m) * 4;
+
 	for (int i = 0; i < m->segments; i++)
 		bytes += (int64_t)p->resident * pad(m->segment[i].d->extent, 64) * 2;
 	for (int i = 0; i < m->outputs; i++)

@@ -362,14 +362,94 @@ static X outer_seen(gpu_cx *g)
 	return ok;
 }
 
-void gpu_row_windows(gpu_cx *g)
+/* --- rows in shared memory --- */
+
+enum { WORD_POSITION = 2, WORDS_INNER = 4 };
+
+/* Inner bounds, the position; then the bounds of each outer axis. */
+int gpu_kept_words(const row_form *m)
+{
+	return (WORDS_INNER + 2 * m->outers + 3) / 4 * 4;
+}
+
+static X clipped(gpu_cx *g, const sema_axis *key, gpu_env *e, bool last)
+{
+	const expr *x = last ? key->window.last : key->window.first;
+	X end = sub(g, length_of(g, key), i32(g, 1)), v;
+
+	v = x ? gpu_value(g, e, x) : last ? end : i32(g, 0);
+	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
+	return last ? min_(g, v, end) : max_(g, v, i32(g, 0));
+}
+
+static void keep_word(gpu_cx *g, int word, X v)
+{
+	tile_fill(g->p, g->s->at,
+		tile_part(g->row_words, NULL, NULL, i32(g, word), g->plan->rows, 1),
+		tx_bits(g->p, TILE_F32, v));
+}
+
+static void keep_window(gpu_cx *g, int word, const sema_axis *key, gpu_env *e)
+{
+	keep_word(g, word, clipped(g, key, e, false));
+	keep_word(g, word + 1, clipped(g, key, e, true));
+}
+
+void gpu_keep_rows(gpu_cx *g)
+{
+	X position = tx_2(g->p, TX_DIV, row_number(g), g->heads);
+	gpu_env e;
+
+	g->row_words = tile_shared(g->p, g->s->at, "row_words", TILE_F32, 1, g->plan->rows,
+		gpu_kept_words(g->m));
+	g->row_words->what = "the first and last key of each row, its position, its outer windows";
+	gpu_env_init(g, &e);
+	if (g->s->query)
+		e.coord[g->s->query->id] = position;
+	if (g->m->head)
+		e.coord[g->m->head->id] =
+			add(g, g->first_head, tx_2(g->p, TX_MOD, row_number(g), g->heads));
+	keep_window(g, 0, g->m->inner, &e);
+	keep_word(g, WORD_POSITION, position);
+	for (int o = 0; o < g->m->outers; o++)
+		keep_window(g, WORDS_INNER + 2 * o, g->m->outer[o], &e);
+}
+
+static void recall(gpu_cx *g, tile_frag *f, int word)
+{
+	tile_map(g->p, g->s->at, tile_whole(f),
+		tx_bits(g->p, TILE_I32,
+			tx_shared(g->p, g->row_words, i32(g, 0), tx_leaf(g->p, TX_ROW),
+				i32(g, word))));
+}
+
+static void recall_rows(gpu_cx *g)
+{
+	recall(g, g->row_first, 0);
+	recall(g, g->row_last, 1);
+	recall(g, g->row_i, WORD_POSITION);
+	for (int o = 0; o < g->m->outers; o++) {
+		recall(g, g->outer_first[o], WORDS_INNER + 2 * o);
+		recall(g, g->outer_last[o], WORDS_INNER + 2 * o + 1);
+	}
+}
+
+static void compute_rows(gpu_cx *g)
 {
 	gpu_row_positions(g);
-	if (by_head(g))
-		gpu_row_heads(g);
 	row_window(g, g->m->inner, g->row_first, g->row_last);
 	for (int o = 0; o < g->m->outers; o++)
 		row_window(g, g->m->outer[o], g->outer_first[o], g->outer_last[o]);
+}
+
+void gpu_row_windows(gpu_cx *g)
+{
+	if (by_head(g))
+		gpu_row_heads(g);
+	if (g->row_words)
+		recall_rows(g);
+	else
+		compute_rows(g);
 	if (g->m->outers)
 		tile_map(g->p, g->s->at, tile_whole(g->row_first),
 			tx_3(g->p, TX_SELECT, outer_seen(g), tx_frag(g->p, g->row_first),
