@@ -67,6 +67,9 @@ typedef struct {
 	/* wgmma: a row walks over the last outer axis from its own first position on, so that no row
 	 * meets positions outside its window; else all rows of a block meet the same position */
 	bool own;
+	/* wgmma: row operands stay in shared memory and are read again for A of each outer position, so
+	 * that no registers hold them in between */
+	bool rows_again;
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */

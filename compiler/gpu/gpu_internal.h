@@ -159,6 +159,7 @@ double gpu_score_scale(const gpu_cx *g);
  * vector, as the sum of two numbers so that nothing is lost: A = q * k + q * fine, rounded once.
  * Whether this is such a vector. */
 bool gpu_scaled_stream(const gpu_cx *g, int s);
+bool gpu_scales_vectors(const gpu_plan *p); /* whether there are any */
 /* x(key, d) for keys from `first` on, zero beyond `last`; NULL x: 1. NULL key: the block's rows. */
 typedef struct {
 	const expr *x;

@@ -200,6 +200,7 @@ static void exact_position(hopper *h)
 	tile_var *step;
 
 	if (g->m->outers) {
+		hopper_load_rows(h);
 		hopper_load_vectors(h);
 		hopper_load_rest(h);
 	}

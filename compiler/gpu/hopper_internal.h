@@ -48,6 +48,7 @@ typedef struct {
 	int tiles;         /* of a block */
 	int keys, steps;   /* of one iteration: of a block, or of a unit of the rest */
 	tile_buffer *rows; /* row streams on their way to registers */
+	tile_buffer *kept[MODEL_MAX_STREAMS]; /* row streams that stay, see plan->rows_again */
 	tile_buffer *staged[MODEL_MAX_STREAMS]; /* outer streams: one row an outer position */
 	tile_buffer *fine[MODEL_MAX_STREAMS];   /* what rounding left of a scaled one, or NULL */
 	tile_buffer *sums, *row_sums;           /* see hopper_merge.c; NULL: rows are not split */
@@ -71,6 +72,7 @@ bool hopper_plan(gpu_plan *p, const arch *a, diags *d);
 /* --- hopper_load.c --- */
 int hopper_staged_rows(const gpu_plan *p, const model_stream *st);
 int hopper_staged_cols(const gpu_plan *p, const model_stream *st);
+int hopper_kept_cols(const model_stream *st);
 void hopper_declare(hopper *h);
 void hopper_streams(hopper *h);  /* A may read streams that have no register tile */
 void hopper_barriers(hopper *h); /* initialised and visible */
@@ -81,8 +83,9 @@ void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);
 void hopper_load_block(hopper *h, X base);   /* all tiles; block-uniform flow */
 void hopper_stage(hopper *h);                /* the chunk's outer vectors, visible to all */
-/* A at the current outer position in two parts, so that a softmax can hide the loads: vectors in
- * registers of their own, then those that go where A will be, then A itself. */
+/* A at the current outer position in parts, so that a softmax can hide the loads: rows, where they are
+ * not in registers already, vectors, then those that go where A will be, then A itself. */
+void hopper_load_rows(hopper *h);
 void hopper_load_vectors(hopper *h);
 void hopper_load_rest(hopper *h);
 void hopper_build(hopper *h);

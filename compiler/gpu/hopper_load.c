@@ -41,6 +41,11 @@ int hopper_staged_cols(const gpu_plan *p, const model_stream *st)
 	return is_walked(p, st) ? n + 8 : n;
 }
 
+int hopper_kept_cols(const model_stream *st)
+{
+	return pad16(st->d->extent) + 8;
+}
+
 /* Boxes of one tile's keys and one panel's columns. */
 static tile_arg *declare_map(hopper *h, const expr *x)
 {
@@ -118,6 +123,13 @@ static void declare_streams(hopper *h)
 		int n = pad16(st->d->extent);
 
 		gpu_declare_stream(g, s);
+		if (st->outer < 0 && h->plan->rows_again) {
+			h->kept[s] = tile_shared(g->p, st->e->at, "rows", h->plan->operand, 1,
+				h->plan->rows, hopper_kept_cols(st));
+			h->kept[s]->swizzle = 0; /* 16 bytes more a row do as well, and one address */
+			h->kept[s]->what = "row operands, for A of each outer position";
+			continue;
+		}
 		if (st->outer < 0) {
 			cols = n > cols ? n : cols;
 			continue;
@@ -364,10 +376,12 @@ static void load_row_stream(hopper *h, int s)
 	if (g->m->head)
 		e.coord[g->m->head->id] =
 			op2(g, TX_ADD, g->first_head, op2(g, TX_MOD, row, g->heads));
-	put_rows(h, h->rows, h->plan->rows, st, &e);
+	put_rows(h, h->kept[s] ? h->kept[s] : h->rows, h->plan->rows, st, &e);
 	tile_commit(g->p, at);
 	tile_wait(g->p, at, 0);
 	tile_barrier(g->p, at);
+	if (h->kept[s])
+		return;
 	tile_ldsm(g->p, at, tile_whole(g->stream[s]),
 		tile_part(h->rows, NULL, NULL, NULL, h->plan->rows, g->stream[s]->cols), false);
 	tile_barrier(g->p, at);
@@ -534,6 +548,18 @@ static int walked_factor(hopper *h, int seg)
 	return -1;
 }
 
+void hopper_load_rows(hopper *h)
+{
+	gpu_cx *g = h->g;
+
+	for (int s = 0; s < h->plan->streams.count; s++)
+		if (h->kept[s] && g->stream[s])
+			tile_ldsm(g->p, h->plan->streams.item[s].e->at, tile_whole(g->stream[s]),
+				tile_part(h->kept[s], NULL, NULL, NULL, h->plan->rows,
+					g->stream[s]->cols),
+				false);
+}
+
 void hopper_load_vectors(hopper *h)
 {
 	gpu_cx *g = h->g;
@@ -589,7 +615,7 @@ static tile_type vector_type(const hopper *h, const expr *x)
 
 /* Columns of Gv that registers hold at a time, where each row has its own: as many as a score tile
  * has free. */
-#define OWN_GV_COLUMNS 64
+#define OWN_GV_COLUMNS 32
 
 /* Whether each row has its own Gv, and registers hold it as it is staged. */
 static bool has_own_gv(hopper *h, int i)

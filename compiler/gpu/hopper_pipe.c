@@ -493,6 +493,8 @@ static void middle_step(hopper *h, int step)
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	score_product(h, step + 2, now);
 	load_freed(h);
+	if (step + 3 == h->steps)
+		build_next(h, hopper_load_rows);
 	wait(h, 2, next, NULL);
 	keys_done(h, step + 1);
 	softmax(h, step + 1);
@@ -516,6 +518,8 @@ static void late_step(hopper *h)
 	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
 	/* into the registers of A; the softmax hides the loads */
+	if (h->steps < 3)
+		build_next(h, hopper_load_rows);
 	build_next(h, hopper_load_vectors);
 	build_next(h, hopper_load_rest);
 	softmax(h, step + 1);
@@ -584,6 +588,7 @@ static void pipeline(hopper *h, int keys, X count, X base, X loads)
 		tile_map(g->p, at, tile_whole(g->sum), tx_f32(g->p, 0));
 		hopper_clear_gv(h);
 		hopper_at(h, i32(g, 0));
+		hopper_load_rows(h);
 		hopper_load_vectors(h);
 		hopper_load_rest(h);
 		hopper_build(h);

@@ -82,28 +82,65 @@ static bool is_affine(const expr *x)
 	return true;
 }
 
+/* Registers of a thread for what A is made from, and for A where it is made. */
+static void operand_registers(const gpu_plan *p, int *rows, int *vectors, int *a)
+{
+	const row_form *m = p->form;
+
+	*rows = *vectors = *a = 0;
+	for (int i = 0; i < p->streams.count; i++) {
+		const model_stream *st = &p->streams.item[i];
+
+		if (st->outer < 0)
+			*rows += pad(st->d->extent, 16) / 4;
+		else if (is_of_a(m, st))
+			*vectors += pad(st->d->extent, 16) / 8;
+	}
+	for (int i = 0; i < m->segments; i++)
+		if (model_stream_find(&p->streams, m->segment[i].a) < 0)
+			*a += pad(m->segment[i].d->extent, 16) / 4;
+}
+
+static int larger(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+/* Beside tiles and operands: more than a product on the way to a score; A that is made in f32. */
+static int score_registers(const row_form *m)
+{
+	int n = m->c || m->masks || !m->f_linear ? 16 : 0;
+
+	if (m->masks || !is_affine(m->inner->window.first) || !is_affine(m->inner->window.last))
+		n += 16;
+	return n;
+}
+
+static int making_registers(const gpu_plan *p)
+{
+	for (int i = 0; i < p->form->segments; i++)
+		if (!gpu_is_product(p, p->form->segment[i].a))
+			return 8;
+	return 0;
+}
+
+/* While scores are made, their tiles and A are there; while A is made, the scores' registers are free
+ * and what it is made from is there, but for vectors of each row's own: those are where A will be. A
+ * scaled vector is two. */
 static int register_need(const gpu_plan *p, int key_tile)
 {
 	const row_form *m = p->form;
-	int n = REGISTERS_OTHER + p->e_total / 2 + key_tile + key_tile / 4;
+	int n = REGISTERS_OTHER + p->e_total / 2 + key_tile / 4, rows, vectors, a, making;
+	int scoring = key_tile + score_registers(m);
 
-	for (int i = 0; i < p->streams.count; i++)
-		if (p->streams.item[i].outer < 0)
-			n += pad(p->streams.item[i].d->extent, 16) / 4;
+	operand_registers(p, &rows, &vectors, &a);
 	if (m->outers)
 		n += p->e_total / 2;
-	if (m->c || m->masks || !m->f_linear) /* more than a product on the way to a score */
-		n += 16;
-	if (m->masks || !is_affine(m->inner->window.first) || !is_affine(m->inner->window.last))
-		n += 16;
-	/* vectors of one outer stream lie where a score tile is free */
-	for (int i = 0, seen = 0; i < p->streams.count; i++)
-		if (p->streams.item[i].outer >= 0 && is_of_a(m, &p->streams.item[i]) && seen++)
-			n += pad(p->streams.item[i].d->extent, 16) / 8;
-	for (int i = 0; i < m->segments; i++)
-		if (model_stream_find(&p->streams, m->segment[i].a) < 0)
-			n += pad(m->segment[i].d->extent, 16) / 4;
-	return n;
+	if (!p->rows_again)
+		return n + a + rows + scoring + larger(vectors - key_tile / 2, 0);
+	making = rows + making_registers(p);
+	making += p->own ? 0 : (gpu_scales_vectors(p) ? 2 : 1) * vectors;
+	return n + a + larger(scoring, making);
 }
 
 /* Rows pass through the memory of the first values. */
@@ -133,7 +170,9 @@ static int64_t shared_need(const gpu_plan *p)
 			bytes += pad((int64_t)hopper_staged_rows(p, st) *
 						  hopper_staged_cols(p, st) * 2,
 					 1024) *
-				 (!p->own && is_of_a(m, st) ? 2 : 1);
+				 (gpu_scales_vectors(p) && is_of_a(m, st) ? 2 : 1);
+		else if (p->rows_again)
+			bytes += pad((int64_t)p->rows * hopper_kept_cols(st) * 2, 1024);
 		else if ((int64_t)p->rows * cols * 2 > rows)
 			rows = (int64_t)p->rows * cols * 2;
 	}
@@ -146,8 +185,10 @@ static int widest_tile(const gpu_plan *p, int aim)
 {
 	static const int sizes[] = {64, 48, 32, 16};
 
+	/* with outer axes blocks of 256 keys, which a window of as many or twice as many fills */
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-		if (register_need(p, sizes[i]) <= aim)
+		if (register_need(p, sizes[i]) <= aim &&
+			(!p->form->outers || 256 % (2 * sizes[i]) == 0))
 			return sizes[i];
 	return 0;
 }
@@ -186,6 +227,18 @@ static bool choose_rows(gpu_plan *p, diags *d)
 	return true;
 }
 
+/* Whether A of each outer position is made from rows in f32: rows in registers would be unpacked once and
+ * stay so. Packed products are as fast from registers as from shared memory, or faster. */
+static bool makes_a(const gpu_plan *p)
+{
+	const row_form *m = p->form;
+
+	for (int i = 0; i < m->segments; i++)
+		if (gpu_is_product(p, m->segment[i].a))
+			return false;
+	return m->outers > 0;
+}
+
 /* How the positions of the last outer axis are shared out. */
 static bool choose_split(gpu_plan *p, diags *d)
 {
@@ -218,6 +271,7 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 {
 	const sema_setting *x = gpu_setting(p, "tile");
 
+	p->rows_again = makes_a(p);
 	p->key_tile = widest_tile(p, p->rows > 192   ? REGISTERS_OF_FOUR
 				     : p->rows > 128 ? REGISTERS_OF_THREE
 						     : REGISTERS_AIM);
@@ -253,6 +307,8 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 	if (!asked(x, wanted_keys(p, unit), unit, MOST_KEYS, &p->resident, d))
 		return false;
 	wanted = p->resident;
+	if (shared_need(p) > most)
+		p->rows_again = false;
 	needed = shared_need(p);
 	while (p->resident > unit && shared_need(p) > most)
 		p->resident -= unit;
@@ -298,6 +354,8 @@ bool hopper_plan(gpu_plan *p, const arch *a, diags *d)
 	}
 	if (why) {
 		p->family = GPU_MMA;
+		p->split = p->chunk = 0;
+		p->own = p->rows_again = false;
 		gpu_because(p, "not wgmma: %s", why);
 		return false;
 	}
@@ -313,6 +371,8 @@ bool hopper_plan(gpu_plan *p, const arch *a, diags *d)
 	if (p->own)
 		gpu_because(p, "walk = rows: each row begins with its own first %s",
 			p->form->outer[p->form->outers - 1]->name);
+	if (p->rows_again)
+		gpu_because(p, "rows stay in shared memory and are read for A of each outer position");
 	if (p->chunk)
 		gpu_because(p, "vectors of %d outer positions staged at a time", p->chunk);
 	return true;

@@ -111,19 +111,29 @@ static bool has_outer_factors(const gpu_plan *p)
 	return m->segments > 0;
 }
 
-static scale_place scale_where(const gpu_cx *g)
+static scale_place scale_of(const gpu_plan *p)
 {
-	const gpu_plan *p = g->plan;
+	const row_form *m = p->form;
 
-	if (gpu_linear_scale(g->m) <= 0)
+	if (gpu_linear_scale(m) <= 0)
 		return SCALE_A;
-	if (p->family != GPU_WGMMA || gpu_linear_scale(g->m) == 1)
+	if (p->family != GPU_WGMMA || gpu_linear_scale(m) == 1)
 		return SCALE_SCORES;
-	for (int i = 0; i < g->m->segments; i++)
-		if (!gpu_is_product(p, g->m->segment[i].a))
+	for (int i = 0; i < m->segments; i++)
+		if (!gpu_is_product(p, m->segment[i].a))
 			return SCALE_A;
 	/* rows that walk on their own would read twice as many vectors */
 	return !p->own && has_outer_factors(p) ? SCALE_OUTER : SCALE_SCORES;
+}
+
+static scale_place scale_where(const gpu_cx *g)
+{
+	return scale_of(g->plan);
+}
+
+bool gpu_scales_vectors(const gpu_plan *p)
+{
+	return scale_of(p) == SCALE_OUTER;
 }
 
 double gpu_a_scale(const gpu_cx *g)
