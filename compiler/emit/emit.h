@@ -7,6 +7,7 @@
  *   ptx_num.c     integers as register + constant with what is known of them
  *   ptx_value.c   values: one function for each of tile_expr.def
  *   ptx_pack.c    values of bf16 and f16, computed in pairs
+ *   ptx_tile.c    register tiles: registers of PTX
  *   ptx_stmt.c    statements on registers, and flow
  *   ptx_shared.c  statements that read and write shared memory
  *   ptx_store.c   statements that write from register tiles

@@ -14,11 +14,14 @@
 
 static const char triple[] = "nvptx64-nvidia-cuda";
 
-/* Tiles are scalar allocas, and a statement computes each value once: what remains is to turn
- * allocas into registers and to fold what that makes constant. More does harm: values shared between
- * statements and taken out of loops are spilled, instcombine takes an eighth of all time for the
- * same registers, and O3 takes five times as long. */
-static const char pass_list[] = "function(mem2reg,instsimplify,simplifycfg,dce)";
+/* What is left to LLVM are addresses, conditions and the arithmetic of single elements: operands
+ * of products are registers of PTX, a statement computes each value once, and ptxas optimises
+ * again. What remains is to turn variables into values, to fold what that makes constant, to do
+ * once what both arms of a branch begin with, to bring sums of integers into one order, and a plain
+ * translation. More takes twice as long and does harm: values shared between statements and taken
+ * out of loops are spilled. */
+static const char pass_list[] =
+	"function(mem2reg,instsimplify,simplifycfg<hoist-common-insts>,reassociate,dce)";
 
 static double now_ms(void)
 {
@@ -61,8 +64,8 @@ static LLVMTargetMachineRef open_machine(const arch *a)
 	if (LLVMGetTargetFromTriple(triple, &target, &error))
 		ice("LLVM has no target %s: %s", triple, error);
 	snprintf(features, sizeof features, "+ptx%d", a->llvm_ptx);
-	return LLVMCreateTargetMachine(target, triple, a->llvm_cpu, features,
-		LLVMCodeGenLevelDefault, LLVMRelocDefault, LLVMCodeModelDefault);
+	return LLVMCreateTargetMachine(target, triple, a->llvm_cpu, features, LLVMCodeGenLevelNone,
+		LLVMRelocDefault, LLVMCodeModelDefault);
 }
 
 /* --- the kernel --- */
@@ -185,11 +188,10 @@ static void declare_shared(ptx_cx *h)
 	h->smem = LLVMConstPtrToInt(smem, h->i32);
 }
 
-static void declare_tiles(ptx_cx *h)
+static void declare_values(ptx_cx *h)
 {
 	const tile_program *p = h->p;
 
-	h->frag = ARENA_ARRAY(h->arena, ptx_tile, p->frag.count + 1);
 	h->var = ARENA_ARRAY(h->arena, ptx_var, p->var.count + 1);
 	h->peer = ARENA_ARRAY(h->arena, int16_t *, p->frag.count * p->frag.count + 1);
 	h->memo = ARENA_ARRAY(h->arena, ptx_memo, p->expr_count + 1);
@@ -197,16 +199,6 @@ static void declare_tiles(ptx_cx *h)
 	h->degree = ARENA_ARRAY(h->arena, uint8_t, p->expr_count + 1);
 	for (int i = 0; i < PTX_BUCKETS; i++)
 		h->bucket[i] = -1;
-	for (int i = 0; i < p->frag.count; i++) {
-		const tile_frag *f = p->frag.item[i];
-		int n = tile_registers(p, f);
-		ptx_tile *t = &h->frag[i];
-
-		*t = (ptx_tile){ARENA_ARRAY(h->arena, V, n), ptx_type(h, f->type),
-			ARENA_ARRAY(h->arena, uint32_t, n)};
-		for (int r = 0; r < n; r++)
-			t->slot[r] = LLVMBuildAlloca(h->b, t->type, "");
-	}
 }
 
 static void find_mutable(ptx_cx *h, const tile_block *b)
@@ -279,7 +271,8 @@ static void build_kernel(ptx_cx *h)
 	declare_kernel(h);
 	declare_shared(h);
 	LLVMPositionBuilderAtEnd(h->b, LLVMAppendBasicBlockInContext(h->cx, h->fn, "entry"));
-	declare_tiles(h);
+	declare_values(h);
+	ptx_declare_tiles(h);
 	find_mutable(h, &h->p->body);
 	define_lanes(h);
 	ptx_prefetch_maps(h);

@@ -199,9 +199,25 @@ static V element(ptx_cx *h, T elem, V p, V index)
 	return r ? r : remember(h, key, LLVMBuildGEP2(h->b, elem, p, &index, 1, ""));
 }
 
+/* The bytes that a widened i32 index moves on, by the one instruction for it; NULL: no such. */
+static V wide_bytes(ptx_cx *h, T elem, V index)
+{
+	bool sign = LLVMIsASExtInst(index), zero = LLVMIsAZExtInst(index);
+	V from = sign || zero ? LLVMGetOperand(index, 0) : NULL;
+
+	if (!from || LLVMTypeOf(from) != h->i32)
+		return NULL;
+	return ptx_asm(h, h->i64, PTX_PURE, "=l,r", &from, 1, "mul.wide.%c32 $0, $1, %u;",
+		sign ? 's' : 'u', LLVMGetIntTypeWidth(elem) / 8);
+}
+
 V ptx_element(ptx_cx *h, T elem, V p, num index)
 {
-	if (index.v)
+	V wide = index.v ? wide_bytes(h, elem, index.v) : NULL;
+
+	if (wide)
+		p = element(h, LLVMInt8TypeInContext(h->cx), p, wide);
+	else if (index.v)
 		p = element(h, elem, p, index.v);
 	if (index.add)
 		p = element(h, elem, p, LLVMConstInt(h->i64, (unsigned long long)index.add, 1));
@@ -299,6 +315,13 @@ V ptx_asm_long(ptx_cx *h, T result, const char *constraints, V *arg, int args, c
 	return asm_call(h, type, f, arg, args);
 }
 
+void ptx_asm_body(ptx_cx *h, const char *constraints, V *arg, int args, text *body)
+{
+	if (body->len)
+		ptx_asm_long(h, h->vd, constraints, arg, args, body->data);
+	text_free(body);
+}
+
 V ptx_field(ptx_cx *h, V aggregate, int i)
 {
 	return LLVMBuildExtractValue(h->b, aggregate, (unsigned)i, "");
@@ -329,20 +352,31 @@ V ptx_alloca(ptx_cx *h, T type)
 	return slot;
 }
 
+V ptx_recall(const ptx_cx *h, const void *key, uint32_t version)
+{
+	uintptr_t k[4] = {KEY_READ, (uintptr_t)key, version, h->epoch};
+
+	return find(h, k);
+}
+
+V ptx_note(ptx_cx *h, const void *key, uint32_t version, V v)
+{
+	uintptr_t k[4] = {KEY_READ, (uintptr_t)key, version, h->epoch};
+
+	return remember(h, k, v);
+}
+
 V ptx_read(ptx_cx *h, T type, V slot, uint32_t version)
 {
-	uintptr_t key[4] = {KEY_READ, (uintptr_t)slot, version, h->epoch};
-	V r = find(h, key);
+	V r = ptx_recall(h, slot, version);
 
-	return r ? r : remember(h, key, LLVMBuildLoad2(h->b, type, slot, ""));
+	return r ? r : ptx_note(h, slot, version, LLVMBuildLoad2(h->b, type, slot, ""));
 }
 
 void ptx_write(ptx_cx *h, V slot, uint32_t *version, V v)
 {
-	uintptr_t key[4] = {KEY_READ, (uintptr_t)slot, ++*version, h->epoch};
-
 	LLVMBuildStore(h->b, v, slot);
-	remember(h, key, v);
+	ptx_note(h, slot, ++*version, v);
 }
 
 /* --- flow --- */

@@ -36,9 +36,12 @@ typedef struct {
 	bool lasts; /* made of the thread's place and constants: known beyond its statement */
 } ptx_known;
 
-/* A register tile: one alloca a register. A value read from it is good until `version` changes. */
+/* A register tile. Operands and sums of products are PTX registers of their own, %NAME_0 and so on,
+ * that assembly names; they are no values of LLVM's, which are read from them and written to them.
+ * Row and column vectors are an alloca a register, so that LLVM sees where all rows have the same.
+ * A value read from either is good until `version` changes. */
 typedef struct {
-	V *slot;
+	V *slot; /* ROWV, COLV */
 	T type;
 	uint32_t *version;
 } ptx_tile;
@@ -121,12 +124,17 @@ V ptx_asm(ptx_cx *h, T result, ptx_effect effect, const char *constraints, V *ar
 	const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 /* With all of its constraints, and of any length; never removed, always in order. */
 V ptx_asm_long(ptx_cx *h, T result, const char *constraints, V *arg, int args, const char *body);
+/* The same without a result, unless it is empty; frees the text. */
+void ptx_asm_body(ptx_cx *h, const char *constraints, V *arg, int args, text *body);
 V ptx_field(ptx_cx *h, V aggregate, int i);
 /* A struct of n times `type`. */
 T ptx_struct(ptx_cx *h, T type, int n);
 
 V ptx_alloca(ptx_cx *h, T type);
 V ptx_read(ptx_cx *h, T type, V slot, uint32_t version);
+/* What `key` names in that version, as far as it is known, and makes it known. */
+V ptx_recall(const ptx_cx *h, const void *key, uint32_t version);
+V ptx_note(ptx_cx *h, const void *key, uint32_t version, V v);
 void ptx_write(ptx_cx *h, V slot, uint32_t *version, V v);
 
 /* if (c) { ... } [ else { ... } ]; ptx_if_end closes. */
@@ -206,10 +214,25 @@ num ptx_scalar(ptx_cx *h, const tile_expr *x);
 int ptx_static(ptx_cx *h, const tile_expr *x);
 /* A b16 number in the low half of an i32 as f32. */
 V ptx_unpack(ptx_cx *h, tile_type t, V x);
-V ptx_read_register(ptx_cx *h, const tile_frag *f, int r);
-void ptx_write_register(ptx_cx *h, const tile_frag *f, int r, V v);
 /* 2 * register + element of `src` that belongs to element (r, e) of `f`. */
 int ptx_peer(ptx_cx *h, const tile_frag *src, const tile_frag *f, int r, int e);
+
+/* --- ptx_tile.c --- */
+
+/* Declares the registers of all tiles. */
+void ptx_declare_tiles(ptx_cx *h);
+V ptx_read_register(ptx_cx *h, const tile_frag *f, int r);
+/* Reads registers r[n] in one piece of assembly. */
+void ptx_read_tile(ptx_cx *h, const tile_frag *f, const int *r, int n);
+/* Reads in one piece of assembly what `x` reads for the elements of registers r[n] of `domain`. */
+void ptx_read_ahead(ptx_cx *h, const tile_expr *x, const tile_frag *domain, const int *r, int n);
+/* Register r[i] = v[i]. */
+void ptx_write_registers(ptx_cx *h, const tile_frag *f, const int *r, const V *v, int n);
+/* The name of register r, for assembly, and n of them in braces. */
+void ptx_put_register(text *out, const tile_frag *f, int r);
+void ptx_put_registers(text *out, const tile_frag *f, int first, int n);
+/* Assembly writes register r: what was read from it before is no longer what it holds. */
+void ptx_touch_register(ptx_cx *h, const tile_frag *f, int r);
 
 /* --- ptx_pack.c --- */
 
@@ -241,6 +264,8 @@ num ptx_shared_at(ptx_cx *h, const tile_buffer *b, num slot, num base, num row, 
 /* `bytes` (2, 4) of shared memory: an i32, whose low half counts for 2. */
 void ptx_shared_write(ptx_cx *h, num address, int bytes, V v);
 V ptx_shared_read(ptx_cx *h, num address, int bytes);
+/* An element of a buffer of `t` as f32. */
+V ptx_shared_float(ptx_cx *h, num address, tile_type t);
 
 /* One function a statement. */
 #define TILE_OP(name, text, signature, syntax, effect, meaning)                                    \

@@ -96,6 +96,21 @@ V ptx_shared_read(ptx_cx *h, num address, int bytes)
 	return bytes == 2 ? ptx_cast(h, LLVMZExt, v, h->i32) : v;
 }
 
+V ptx_shared_float(ptx_cx *h, num address, tile_type t)
+{
+	V arg = num_v(h, (num){address.type, address.v, 0, 0, 0, 0});
+	long long at = address.add;
+
+	if (tile_type_bytes(t) == 4)
+		return ptx_asm(
+			h, h->f32, PTX_MEMORY, "=f,r", &arg, 1, "ld.shared.f32 $0, [$1+%lld];", at);
+	if (t == TILE_BF16)
+		return ptx_asm(h, h->f32, PTX_MEMORY, "=f,r", &arg, 1,
+			"{ .reg .b16 high; ld.shared.b16 high, [$1+%lld]; mov.b32 $0, {0, high}; }",
+			at);
+	return ptx_unpack(h, t, ptx_shared_read(h, address, 2));
+}
+
 /* --- work shared by the threads of the block --- */
 
 #define MOST_TURNS 8
@@ -134,6 +149,8 @@ static void take_turns(ptx_cx *h, const turns *t, int pieces)
 		num i = ptx_loop_begin(h, &l, num_const(h->i32, 0), num_const(h->i32, rounds),
 			num_const(h->i32, 1));
 
+		/* ptxas would unroll it, for nothing: many pieces are in flight already */
+		ptx_asm_long(h, h->vd, "", NULL, 0, ".pragma \"nounroll\";");
 		take(h, t, num_add(h, h->tid, num_times(h, i, (int64_t)t->each * threads)), threads,
 			t->each);
 		ptx_loop_end(h, &l);
@@ -323,25 +340,28 @@ static num matrix_at(
 			h, num_add(h, col, lane_part(h, false, m->col8, half * m->col16)), m->col));
 }
 
-static void load_matrices(
-	ptx_cx *h, const tile_slice *f, bool trans, num at, const tile_ldmatrix *m)
+/* The number of operand `v` of a piece of assembly, which it becomes when it is none yet. */
+static int operand(V *arg, int *args, V v)
+{
+	for (int i = 0; i < *args; i++)
+		if (arg[i] == v)
+			return i;
+	arg[*args] = v;
+	return (*args)++;
+}
+
+static void load_matrices(ptx_cx *h, const tile_slice *f, bool trans, num at, const tile_ldmatrix *m,
+	int address, text *body)
 {
 	ptx_cells c = ptx_slice(h, f);
-	V arg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0}), r;
+	int first = ptx_register(&c, c.row0 + m->cell_row, c.col0 + m->cell_col, 0);
 
-	r = ptx_asm(h, ptx_struct(h, h->i32, m->matrices), PTX_MEMORY,
-		m->matrices == 4 ? "=r,=r,=r,=r,r" : "=r,=r,r", &arg, 1,
-		"ldmatrix.sync.aligned.m8n8.x%d%s.shared.b16 %s+%lld];", m->matrices,
-		trans ? ".trans" : "", m->matrices == 4 ? "{$0,$1,$2,$3}, [$4" : "{$0,$1}, [$2",
-		(long long)at.add);
-	for (int i = 0; i < m->matrices; i++) {
-		V v = ptx_field(h, r, i);
-
-		if (h->frag[f->frag->id].type == h->f32)
-			v = ptx_cast(h, LLVMBitCast, v, h->f32);
-		ptx_write_register(h, f->frag,
-			ptx_register(&c, c.row0 + m->cell_row, c.col0 + m->cell_col, i), v);
-	}
+	text_printf(body, "%sldmatrix.sync.aligned.m8n8.x%d%s.shared.b16 ", body->len ? "\n\t" : "",
+		m->matrices, trans ? ".trans" : "");
+	ptx_put_registers(body, f->frag, first, m->matrices);
+	text_printf(body, ", [$%d+%lld];", address, (long long)at.add);
+	for (int i = 0; i < m->matrices; i++)
+		ptx_touch_register(h, f->frag, first + i);
 }
 
 static void load_operand(ptx_cx *h, const tile_stmt *s, bool trans)
@@ -351,13 +371,41 @@ static void load_operand(ptx_cx *h, const tile_stmt *s, bool trans)
 	int rows = f->frag->layout == LAYOUT_OPA ? tile_warp_rows(h->p, f->frag) : f->rows;
 	num slot = ptx_scalar(h, r->slot), row = ptx_scalar(h, r->row);
 	num col = ptx_scalar(h, r->col);
+	int count = tile_ldmatrix_count(f->frag, rows, f->cols), args = 0;
+	V *arg = ARENA_ARRAY(h->arena, V, count);
+	text body = {0}, constraints = {0};
 
 	warp_part(h, f, trans, &row, &col);
-	for (int n = 0; n < tile_ldmatrix_count(f->frag, rows, f->cols); n++) {
+	for (int n = 0; n < count; n++) {
 		tile_ldmatrix m = tile_ldmatrix_at(f->frag, rows, f->cols, trans, n);
+		num at = matrix_at(h, r->buffer, slot, row, col, &m);
+		V reg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0});
 
-		load_matrices(h, f, trans, matrix_at(h, r->buffer, slot, row, col, &m), &m);
+		load_matrices(h, f, trans, at, &m, operand(arg, &args, reg), &body);
 	}
+	for (int i = 0; i < args; i++)
+		text_put(&constraints, i ? ",r" : "r");
+	text_put(&constraints, args ? ",~{memory}" : "~{memory}");
+	ptx_asm_body(h, constraints.data, arg, args, &body);
+	text_free(&constraints);
+}
+
+/* Into a vector, whose registers are values to LLVM. */
+static void load_vector(ptx_cx *h, const tile_slice *f, num at, const tile_ldmatrix *m)
+{
+	ptx_cells c = ptx_slice(h, f);
+	V arg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0}), r, v[4];
+	int reg[4];
+
+	r = ptx_asm(h, ptx_struct(h, h->i32, m->matrices), PTX_MEMORY,
+		m->matrices == 4 ? "=r,=r,=r,=r,r" : "=r,=r,r", &arg, 1,
+		"ldmatrix.sync.aligned.m8n8.x%d.shared.b16 %s+%lld];", m->matrices,
+		m->matrices == 4 ? "{$0,$1,$2,$3}, [$4" : "{$0,$1}, [$2", (long long)at.add);
+	for (int i = 0; i < m->matrices; i++) {
+		reg[i] = ptx_register(&c, c.row0, c.col0 + m->cell_col, i);
+		v[i] = ptx_field(h, r, i);
+	}
+	ptx_write_registers(h, f->frag, reg, v, m->matrices);
 }
 
 /* Each lane names its row. */
@@ -371,11 +419,17 @@ void ptx_stmt_LDSMR(ptx_cx *h, const tile_stmt *s)
 	for (int n = 0; n < tile_ldmatrix_rows_count(f->frag, f->cols); n++) {
 		tile_ldmatrix m = tile_ldmatrix_rows_at(f->frag, f->cols, n);
 		num lanes = lane_part(h, false, m.col8, m.matrices == 4 ? m.col16 : 0);
+		num at = ptx_shared_at(h, r->buffer, slot, row, zero,
+			num_plus(h, num_add(h, col, lanes), m.col));
+		V reg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0});
+		text body = {0};
 
-		load_matrices(h, f, false,
-			ptx_shared_at(h, r->buffer, slot, row, zero,
-				num_plus(h, num_add(h, col, lanes), m.col)),
-			&m);
+		if (f->frag->layout == LAYOUT_COLV) {
+			load_vector(h, f, at, &m);
+			continue;
+		}
+		load_matrices(h, f, false, at, &m, 0, &body);
+		ptx_asm_body(h, "r,~{memory}", &reg, 1, &body);
 	}
 }
 
@@ -406,13 +460,14 @@ void ptx_stmt_STSM(ptx_cx *h, const tile_stmt *s)
 	for (int n = 0; n < tile_ldmatrix_count(f->frag, rows, f->cols); n++) {
 		tile_ldmatrix m = tile_ldmatrix_at(f->frag, rows, f->cols, false, n);
 		num at = matrix_at(h, r->buffer, slot, row, col, &m);
-		V arg[5] = {num_v(h, (num){at.type, at.v, 0, 0, 0, 0})};
+		V arg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0});
+		text body = {0};
 
-		for (int i = 0; i < 4; i++)
-			arg[1 + i] = ptx_read_register(h, f->frag,
-				ptx_register(&c, c.row0 + m.cell_row, c.col0 + m.cell_col, i));
-		ptx_asm(h, h->vd, PTX_MEMORY, "r,r,r,r,r", arg, 5,
-			"stmatrix.sync.aligned.m8n8.x4.shared.b16 [$0+%lld], {$1,$2,$3,$4};",
+		text_printf(&body, "stmatrix.sync.aligned.m8n8.x4.shared.b16 [$0+%lld], ",
 			(long long)at.add);
+		ptx_put_registers(&body, f->frag,
+			ptx_register(&c, c.row0 + m.cell_row, c.col0 + m.cell_col, 0), 4);
+		text_put(&body, ";");
+		ptx_asm_body(h, "r,~{memory}", &arg, 1, &body);
 	}
 }

@@ -83,6 +83,7 @@ void ptx_stmt_MAP(ptx_cx *h, const tile_stmt *s)
 	int *r, n = slice_registers(h, &s->arg[0].slice, &r);
 	V *v = ARENA_ARRAY(h->arena, V, n);
 
+	ptx_read_ahead(h, s->arg[1].value, f, r, n);
 	for (int i = 0; i < n; i++)
 		v[i] = map_register(h, f, r[i], s->arg[1].value);
 	/* Integers of a row are bounds that many elements are compared with. Known to be a maximum,
@@ -90,8 +91,7 @@ void ptx_stmt_MAP(ptx_cx *h, const tile_stmt *s)
 	for (int i = 0; i < n && f->layout == LAYOUT_ROWV && f->type == TILE_I32; i++)
 		if (!LLVMIsConstant(v[i]))
 			v[i] = ptx_asm(h, h->i32, PTX_PURE, "=r,r", &v[i], 1, "mov.b32 $0, $1;");
-	for (int i = 0; i < n; i++)
-		ptx_write_register(h, f, r[i], v[i]);
+	ptx_write_registers(h, f, r, v, n);
 }
 
 static void any(ptx_cx *h, const tile_stmt *s, const char *vote)
@@ -101,6 +101,7 @@ static void any(ptx_cx *h, const tile_stmt *s, const char *vote)
 	V some = ptx_bool(h, false);
 	ptx_var *v = &h->var[s->arg[0].var->id];
 
+	ptx_read_ahead(h, s->arg[2].value, f, r, n);
 	for (int i = 0; i < n * tile_register_elements(f); i++) {
 		place at = ptx_place(
 			h, f, r[i / tile_register_elements(f)], i % tile_register_elements(f));
@@ -142,12 +143,13 @@ void ptx_stmt_REDUCE(ptx_cx *h, const tile_stmt *s)
 	const tile_frag *dst = s->arg[0].slice.frag, *src = s->arg[2].slice.frag;
 	int *r, n = slice_registers(h, &s->arg[2].slice, &r);
 
+	ptx_read_tile(h, src, r, n);
 	for (int i = 0; i < n; i++) {
 		int d = ptx_peer(h, dst, src, r[i], 0) / 2;
 		V v = combine(h, s->arg[1].word, ptx_read_register(h, dst, d),
 			ptx_read_register(h, src, r[i]));
 
-		ptx_write_register(h, dst, d, v);
+		ptx_write_registers(h, dst, &d, &v, 1);
 	}
 }
 
@@ -158,85 +160,66 @@ void ptx_stmt_QUAD(ptx_cx *h, const tile_stmt *s)
 
 	for (int step = 1; step <= 2; step *= 2)
 		for (int r = 0; r < n; r++) {
-			V mine = ptx_read_register(h, f, r);
+			V mine = ptx_read_register(h, f, r), v;
 			V other = ptx_asm(h, h->f32, PTX_MEMORY, "=f,f", &mine, 1,
 				"shfl.sync.bfly.b32 $0, $1, %d, 0x1f, 0xffffffff;", step);
 
-			ptx_write_register(h, f, r, combine(h, s->arg[1].word, mine, other));
+			v = combine(h, s->arg[1].word, mine, other);
+			ptx_write_registers(h, f, &r, &v, 1);
 		}
 }
 
 /* --- products --- */
 
-static const char *type_word(tile_type t)
+/* One mma.sync: acc = acc + a * b; the first registers of the cells. */
+static void put_mma(text *out, const tile_stmt *s, int k, int acc, int a, int as, int b, int bs)
 {
-	return t == TILE_BF16 ? "bf16" : t == TILE_F16 ? "f16" : "tf32";
+	const tile_frag *fc = s->arg[0].slice.frag, *fa = s->arg[1].slice.frag;
+	const tile_frag *fb = s->arg[2].slice.frag;
+	const char *type = fa->type == TILE_BF16 ? "bf16" : fa->type == TILE_F16 ? "f16" : "tf32";
+
+	text_printf(out, "%smma.sync.aligned.m16n8k%d.row.col.f32.%s.%s.f32 ",
+		out->len ? "\n\t" : "", k, type, type);
+	ptx_put_registers(out, fc, acc, 4);
+	text_put(out, ", ");
+	ptx_put_registers(out, fa, a, as);
+	text_put(out, ", ");
+	ptx_put_registers(out, fb, b, bs);
+	text_put(out, ", ");
+	ptx_put_registers(out, fc, acc, 4);
+	text_put(out, ";");
 }
 
-/* One mma.sync: acc[4] += a[as] * b[bs]. */
-static void mma(ptx_cx *h, tile_type t, int k, V acc[4], const V *a, int as, const V *b, int bs)
+static void put_mma_cell(ptx_cx *h, text *out, const tile_stmt *s, int acc, int a, int b)
 {
-	static const char *const registers[] = {[2] = "{$8,$9}, {$10}",
-		[4] = "{$8,$9,$10,$11}, "
-		      "{$12,$13}"};
-	static const char *const constraints[] = {
-		[2] = "=f,=f,=f,=f,0,1,2,3,r,r,r", [4] = "=f,=f,=f,=f,0,1,2,3,r,r,r,r,r,r"};
-	V arg[10], r;
-
-	for (int i = 0; i < 4; i++)
-		arg[i] = acc[i];
-	for (int i = 0; i < as; i++)
-		arg[4 + i] = a[i];
-	for (int i = 0; i < bs; i++)
-		arg[4 + as + i] = b[i];
-	r = ptx_asm(h, ptx_struct(h, h->f32, 4), PTX_PURE, constraints[as], arg, 4 + as + bs,
-		"mma.sync.aligned.m16n8k%d.row.col.f32.%s.%s.f32 {$0,$1,$2,$3}, %s, {$4,$5,$6,$7};",
-		k, type_word(t), type_word(t), registers[as]);
-	for (int i = 0; i < 4; i++)
-		acc[i] = ptx_field(h, r, i);
-}
-
-static void mma_cell(ptx_cx *h, tile_type t, V acc[4], const V a[4], const V b[2])
-{
-	if (t == TILE_TF32) {
-		mma(h, t, 8, acc, a, 4, b, 2);
+	if (s->arg[1].slice.frag->type == TILE_TF32) {
+		put_mma(out, s, 8, acc, a, 4, b, 2);
 	} else if (arch_has(h->a, ARCH_MMA_F16)) {
-		mma(h, t, 16, acc, a, 4, b, 2);
+		put_mma(out, s, 16, acc, a, 4, b, 2);
 	} else {
-		mma(h, t, 8, acc, a, 2, b, 1);
-		mma(h, t, 8, acc, a + 2, 2, b + 1, 1);
+		put_mma(out, s, 8, acc, a, 2, b, 1);
+		put_mma(out, s, 8, acc, a + 2, 2, b + 1, 1);
 	}
-}
-
-static void read_cell(ptx_cx *h, const tile_frag *f, const ptx_cells *c, int row, int col, V *v)
-{
-	for (int i = 0; i < c->registers; i++)
-		v[i] = ptx_read_register(h, f, ptx_register(c, row, col, i));
+	for (int i = 0; i < 4; i++)
+		ptx_touch_register(h, s->arg[0].slice.frag, acc + i);
 }
 
 /* Depth outermost: neighbouring instructions add to different accumulators. */
 void ptx_stmt_MMA(ptx_cx *h, const tile_stmt *s)
 {
-	const tile_frag *fc = s->arg[0].slice.frag, *fa = s->arg[1].slice.frag;
-	const tile_frag *fb = s->arg[2].slice.frag;
 	ptx_cells c = ptx_slice(h, &s->arg[0].slice), a = ptx_slice(h, &s->arg[1].slice);
 	ptx_cells b = ptx_slice(h, &s->arg[2].slice);
+	text body = {0};
 
-	if (fa->type == TILE_BF16 && !arch_has(h->a, ARCH_MMA_BF16))
+	if (s->arg[1].slice.frag->type == TILE_BF16 && !arch_has(h->a, ARCH_MMA_BF16))
 		ice("%s has no bf16 mma", h->a->name);
 	for (int k = 0; k < a.col1 - a.col0; k++)
 		for (int m = c.row0; m < c.row1; m++)
-			for (int n = 0; n < c.col1 - c.col0; n++) {
-				V x[4], y[2], acc[4];
-
-				read_cell(h, fa, &a, m, a.col0 + k, x);
-				read_cell(h, fb, &b, b.row0 + k, b.col0 + n, y);
-				read_cell(h, fc, &c, m, c.col0 + n, acc);
-				mma_cell(h, fa->type, acc, x, y);
-				for (int i = 0; i < 4; i++)
-					ptx_write_register(
-						h, fc, ptx_register(&c, m, c.col0 + n, i), acc[i]);
-			}
+			for (int n = 0; n < c.col1 - c.col0; n++)
+				put_mma_cell(h, &body, s, ptx_register(&c, m, c.col0 + n, 0),
+					ptx_register(&a, m, a.col0 + k, 0),
+					ptx_register(&b, b.row0 + k, b.col0 + n, 0));
+	ptx_asm_body(h, "", NULL, 0, &body);
 }
 
 /* --- flow --- */

@@ -46,14 +46,17 @@ static void load_elements(ptx_cx *h, const tile_stmt *s, bool trans)
 {
 	const tile_frag *f = s->arg[0].slice.frag;
 	ptx_cells c = ptx_slice(h, &s->arg[0].slice);
+	V v[4];
+	int r[4];
 
 	for (int row = c.row0; row < c.row1; row++)
-		for (int col = c.col0; col < c.col1; col++)
+		for (int col = c.col0; col < c.col1; col++) {
 			for (int i = 0; i < c.registers; i++) {
-				int r = ptx_register(&c, row, col, i);
-
-				ptx_write_register(h, f, r, load_register(h, s, trans, r));
+				r[i] = ptx_register(&c, row, col, i);
+				v[i] = load_register(h, s, trans, r[i]);
 			}
+			ptx_write_registers(h, f, r, v, c.registers);
+		}
 }
 
 void ptx_stmt_LDS(ptx_cx *h, const tile_stmt *s)
@@ -97,6 +100,16 @@ static int list_items(ptx_cx *h, const tile_slice *s, item **list)
 					(*list)[n++].at = ptx_place(h, s->frag, r, i % each);
 				}
 	return n;
+}
+
+static void read_ahead(ptx_cx *h, const tile_expr *x, const item *it, int n)
+{
+	int *r = ARENA_ARRAY(h->arena, int, n + 1);
+
+	for (int i = 0; i < n; i++)
+		r[i] = it[i].at.r;
+	if (n > 0)
+		ptx_read_ahead(h, x, it->at.domain, r, n);
 }
 
 /* Marks items whose successor lies `bytes` behind them in units of the address. */
@@ -155,6 +168,7 @@ void ptx_stmt_STORES(ptx_cx *h, const tile_stmt *s)
 	item *it;
 
 	n = list_items(h, &s->arg[1].slice, &it);
+	read_ahead(h, s->arg[2].value, it, n);
 	for (int i = 0; i < n; i++) {
 		place *at = &it[i].at; /* counts from the region's first element */
 
@@ -289,6 +303,9 @@ void ptx_stmt_STORE(ptx_cx *h, const tile_stmt *s)
 	item *it;
 	int n = list_items(h, &s->arg[1].slice, &it), end;
 
+	read_ahead(h, s->arg[2].value, it, n);
+	read_ahead(h, s->arg[3].value, it, n);
+	read_ahead(h, s->arg[4].value, it, n);
 	for (int i = 0; i < n; i++)
 		it[i].pred = num_v(h, ptx_value(h, &it[i].at, s->arg[4].value));
 	for (int i = 0; i < n; i = end) {

@@ -59,20 +59,6 @@ place ptx_place(ptx_cx *h, const tile_frag *f, int r, int e)
 
 /* --- register tiles --- */
 
-V ptx_read_register(ptx_cx *h, const tile_frag *f, int r)
-{
-	const ptx_tile *t = &h->frag[f->id];
-
-	return ptx_read(h, t->type, t->slot[r], t->version[r]);
-}
-
-void ptx_write_register(ptx_cx *h, const tile_frag *f, int r, V v)
-{
-	const ptx_tile *t = &h->frag[f->id];
-
-	ptx_write(h, t->slot[r], &t->version[r], v);
-}
-
 static int16_t *find_peers(ptx_cx *h, const tile_frag *src, const tile_frag *f)
 {
 	int each = tile_register_elements(f), n = tile_registers(h->p, f) * each;
@@ -218,12 +204,7 @@ num ptx_shared_place(ptx_cx *h, const place *at, const tile_expr *x)
 
 static num value_shared(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	int bytes = tile_type_bytes(x->buffer->type);
-	V v = ptx_shared_read(h, ptx_shared_place(h, at, x), bytes);
-
-	if (bytes == 4)
-		return num_of(h, ptx_cast(h, LLVMBitCast, v, h->f32));
-	return num_of(h, ptx_unpack(h, x->buffer->type, v));
+	return num_of(h, ptx_shared_float(h, ptx_shared_place(h, at, x), x->buffer->type));
 }
 
 /* --- arithmetic --- */
@@ -528,23 +509,22 @@ static num approximate(ptx_cx *h, const place *at, const tile_expr *x, const cha
 {
 	V arg = left_v(h, at, x);
 
-	return num_of(h,
-		ptx_asm(h, h->f32, PTX_PURE, "=f,f", &arg, 1, "%s.approx.ftz.f32 $0, $1;", name));
+	return num_of(h, ptx_intrinsic(h, name, NULL, &arg, 1));
 }
 
 static num value_ex2(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	return approximate(h, at, x, "ex2");
+	return approximate(h, at, x, "llvm.nvvm.ex2.approx.ftz.f");
 }
 
 static num value_lg2(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	return approximate(h, at, x, "lg2");
+	return approximate(h, at, x, "llvm.nvvm.lg2.approx.ftz.f");
 }
 
 static num value_rcp(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	return approximate(h, at, x, "rcp");
+	return approximate(h, at, x, "llvm.nvvm.rcp.approx.ftz.f");
 }
 
 static num value_sqrt(ptx_cx *h, const place *at, const tile_expr *x)

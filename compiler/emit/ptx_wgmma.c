@@ -1,88 +1,6 @@
 /* ptx_wgmma.c: products of warpgroups. A statement is one piece of assembly, however many
- * instructions it has, so that building it is cheap. Registers that a product has in flight are
- * tied, in and out, through every piece that touches them or waits for them: LLVM orders assembly,
- * but not arithmetic on registers against it. */
+ * instructions it has, and names its register tiles: LLVM sees the words of descriptors only. */
 #include "emit/ptx_internal.h"
-#include <stdio.h>
-#include <stdlib.h>
-
-/* Registers of tiles, in order. */
-typedef struct {
-	const tile_frag **frag;
-	int *reg;
-	int count;
-} registers;
-
-static registers open_registers(ptx_cx *h, int most)
-{
-	return (registers){ARENA_ARRAY(h->arena, const tile_frag *, most),
-		ARENA_ARRAY(h->arena, int, most), 0};
-}
-
-static void add_slice(ptx_cx *h, registers *l, const tile_slice *s)
-{
-	ptx_cells c = ptx_slice(h, s);
-
-	for (int row = c.row0; row < c.row1; row++)
-		for (int col = c.col0; col < c.col1; col++)
-			for (int i = 0; i < c.registers; i++) {
-				l->frag[l->count] = s->frag;
-				l->reg[l->count++] = ptx_register(&c, row, col, i);
-			}
-}
-
-static int slice_size(const tile_slice *s)
-{
-	tile_cell c = tile_cell_of(s->frag);
-
-	return s->cols / c.cols * c.registers;
-}
-
-/* --- assembly with registers in and out --- */
-
-/* Operands $0 ... are the registers; the others follow them, behind the ties if the registers are
- * `read` too. */
-static int first_other(const registers *l, bool read)
-{
-	return l->count * (read ? 2 : 1);
-}
-
-static V *read_registers(ptx_cx *h, const registers *l, int others)
-{
-	V *arg = ARENA_ARRAY(h->arena, V, l->count + others + 1);
-
-	for (int i = 0; i < l->count; i++)
-		arg[i] = ptx_read_register(h, l->frag[i], l->reg[i]);
-	return arg;
-}
-
-/* `letters`: one constraint for each of the others. */
-static void assemble(ptx_cx *h, const registers *l, bool read, V *other, const char *letters,
-	int others, const char *body)
-{
-	V *arg = read_registers(h, l, others), r;
-	T *type = ARENA_ARRAY(h->arena, T, l->count + 1);
-	text constraints = {0};
-	int n = read ? l->count : 0;
-
-	for (int i = 0; i < l->count; i++) {
-		type[i] = h->frag[l->frag[i]->id].type;
-		text_printf(&constraints, "=%c,", type[i] == h->f32 ? 'f' : 'r');
-	}
-	for (int i = 0; i < n; i++)
-		text_printf(&constraints, "%d,", i);
-	for (int i = 0; i < others; i++) {
-		text_printf(&constraints, "%c,", letters[i]);
-		arg[n++] = other[i];
-	}
-	text_put(&constraints, "~{memory}");
-	r = ptx_asm_long(h,
-		l->count ? LLVMStructTypeInContext(h->cx, type, (unsigned)l->count, 0) : h->vd,
-		constraints.data, arg, n, body);
-	text_free(&constraints);
-	for (int i = 0; i < l->count; i++)
-		ptx_write_register(h, l->frag[i], l->reg[i], ptx_field(h, r, i));
-}
 
 /* --- products --- */
 
@@ -121,82 +39,79 @@ static V descriptor(ptx_cx *h, const source_region *s, int k)
 	return num_v(h, low);
 }
 
-/* One instruction: {acc}, {a} or a's descriptor, b's descriptor. */
-static void put_instruction(text *out, const tile_stmt *s, int first_a, int first_b, int k)
+/* One instruction: {acc}, {a} or a's descriptor, b's descriptor; $k, or behind them, is the low
+ * word of the k-th step. */
+static void put_instruction(ptx_cx *h, text *out, const tile_stmt *s, int k, int first_b)
 {
 	bool shared = s->op == TILE_WGMMAS || s->op == TILE_WGMMAST;
 	bool trans = s->op == TILE_WGMMAT || s->op == TILE_WGMMAST;
+	ptx_cells acc = ptx_slice(h, &s->arg[0].slice), a;
 	int n = s->arg[0].slice.cols;
 	unsigned high = (unsigned)(tile_descriptor(s->arg[3].region.buffer, trans) >> 32);
 	const char *type = tile_type_name(s->arg[3].region.buffer->type);
 
 	if (shared)
-		text_printf(out, "mov.b64 a, {$%d, %u};\n", first_a + k, high);
-	text_printf(out, "mov.b64 b, {$%d, %u};\n", first_b + k, high);
-	text_printf(out, "wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s {", n, type, type);
-	for (int i = 0; i < n / 2; i++)
-		text_printf(out, i ? ",$%d" : "$%d", i);
-	if (shared)
-		text_put(out, "}, a, b");
-	else
-		text_printf(out, "}, {$%d,$%d,$%d,$%d}, b", first_a + 4 * k, first_a + 4 * k + 1,
-			first_a + 4 * k + 2, first_a + 4 * k + 3);
-	text_printf(out, ", %s, 1, 1%s, %d;\n", s->arg[1].zero && k == 0 ? "zero" : "add",
+		text_printf(out, "mov.b64 a, {$%d, %u};\n\t", k, high);
+	text_printf(out, "mov.b64 b, {$%d, %u};\n\t", first_b + k, high);
+	text_printf(out, "wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s ", n, type, type);
+	ptx_put_registers(
+		out, s->arg[0].slice.frag, ptx_register(&acc, acc.row0, acc.col0, 0), n / 2);
+	if (shared) {
+		text_put(out, ", a, b");
+	} else {
+		a = ptx_slice(h, &s->arg[2].slice);
+		text_put(out, ", ");
+		ptx_put_registers(
+			out, s->arg[2].slice.frag, ptx_register(&a, a.row0, a.col0 + k, 0), 4);
+		text_put(out, ", b");
+	}
+	text_printf(out, ", %s, 1, 1%s, %d;\n\t", s->arg[1].zero && k == 0 ? "zero" : "add",
 		shared ? ", 0" : "", trans);
 }
 
-static char *product_body(const tile_stmt *s, int first_a, int as, int steps)
+/* The descriptors' low words, one a step; the count. */
+static int descriptors(ptx_cx *h, const source_region *r, int steps, V *out)
 {
-	text out = {0};
-
-	text_put(&out, "{ .reg .pred add, zero; .reg .b64 a, b; setp.ne.b32 add, 1, 0; "
-		       "setp.ne.b32 zero, 0, 0;\n");
 	for (int k = 0; k < steps; k++)
-		put_instruction(&out, s, first_a, first_a + as, k);
-	text_put(&out, "}");
-	return text_take(&out);
+		out[k] = descriptor(h, r, k);
+	return steps;
 }
 
-/* The A operand: registers, or one descriptor a step; appended to `other`. */
-static int left_operand(ptx_cx *h, const tile_stmt *s, int steps, V *other)
+static void touch(ptx_cx *h, const tile_slice *s)
 {
-	registers l;
-	source_region a;
+	ptx_cells c = ptx_slice(h, s);
 
-	if (s->op == TILE_WGMMA || s->op == TILE_WGMMAT) {
-		l = open_registers(h, slice_size(&s->arg[2].slice));
-		add_slice(h, &l, &s->arg[2].slice);
-		for (int i = 0; i < l.count; i++)
-			other[i] = ptx_read_register(h, l.frag[i], l.reg[i]);
-		return l.count;
-	}
-	a = open_region(h, &s->arg[2].region, false);
-	a.row = num_add(h, a.row, num_times(h, h->warpgroup, 64));
-	for (int k = 0; k < steps; k++)
-		other[k] = descriptor(h, &a, k);
-	return steps;
+	for (int i = 0; i < (c.col1 - c.col0) * c.registers; i++)
+		ptx_touch_register(h, s->frag, ptx_register(&c, c.row0, c.col0, i));
 }
 
 static void product(ptx_cx *h, const tile_stmt *s)
 {
-	bool trans = s->op == TILE_WGMMAT || s->op == TILE_WGMMAST, read = !s->arg[1].zero;
-	source_region b = open_region(h, &s->arg[3].region, trans);
-	int steps = (trans ? s->arg[3].region.rows : s->arg[3].region.cols) / 16, as;
-	registers acc = open_registers(h, slice_size(&s->arg[0].slice));
-	V *other = ARENA_ARRAY(h->arena, V, 5 * steps);
-	char *letters = ARENA_ARRAY(h->arena, char, 5 * steps + 1), *body;
+	bool trans = s->op == TILE_WGMMAT || s->op == TILE_WGMMAST;
+	source_region b = open_region(h, &s->arg[3].region, trans), a;
+	int steps = (trans ? s->arg[3].region.rows : s->arg[3].region.cols) / 16, as = 0, args;
+	V *arg = ARENA_ARRAY(h->arena, V, 2 * steps);
+	text body = {0}, constraints = {0};
 
 	if (!ptx_needs(h, s, ARCH_WGMMA))
 		return;
-	add_slice(h, &acc, &s->arg[0].slice);
-	as = left_operand(h, s, steps, other);
+	if (s->op == TILE_WGMMAS || s->op == TILE_WGMMAST) {
+		a = open_region(h, &s->arg[2].region, false);
+		a.row = num_add(h, a.row, num_times(h, h->warpgroup, 64));
+		as = descriptors(h, &a, steps, arg);
+	}
+	args = as + descriptors(h, &b, steps, arg + as);
+	for (int i = 0; i < args; i++)
+		text_put(&constraints, "r,");
+	text_put(&constraints, "~{memory}");
+	text_put(&body, "{ .reg .pred add, zero; .reg .b64 a, b;\n\tsetp.ne.b32 add, 1, 0;\n\t"
+			"setp.ne.b32 zero, 0, 0;\n\t");
 	for (int k = 0; k < steps; k++)
-		other[as + k] = descriptor(h, &b, k);
-	for (int i = 0; i < as + steps; i++)
-		letters[i] = 'r';
-	body = product_body(s, first_other(&acc, read), as, steps);
-	assemble(h, &acc, read, other, letters, as + steps, body);
-	free(body);
+		put_instruction(h, &body, s, k, as);
+	text_put(&body, "}");
+	ptx_asm_body(h, constraints.data, arg, args, &body);
+	text_free(&constraints);
+	touch(h, &s->arg[0].slice);
 }
 
 void ptx_stmt_WGMMA(ptx_cx *h, const tile_stmt *s)
@@ -221,27 +136,10 @@ void ptx_stmt_WGMMAST(ptx_cx *h, const tile_stmt *s)
 
 /* --- order --- */
 
-static void tie_list(ptx_cx *h, const tile_stmt *s, const tile_list *list, const char *body)
-{
-	int most = 0;
-	registers l;
-
-	if (!ptx_needs(h, s, ARCH_WGMMA))
-		return;
-	for (int i = 0; i < list->count; i++)
-		most += tile_registers(h->p, list->frag[i]);
-	l = open_registers(h, most);
-	for (int i = 0; i < list->count; i++)
-		for (int r = 0; r < tile_registers(h->p, list->frag[i]); r++) {
-			l.frag[l.count] = list->frag[i];
-			l.reg[l.count++] = r;
-		}
-	assemble(h, &l, true, NULL, "", 0, body);
-}
-
 void ptx_stmt_WFENCE(ptx_cx *h, const tile_stmt *s)
 {
-	tie_list(h, s, &s->arg[0].list, "wgmma.fence.sync.aligned;");
+	if (ptx_needs(h, s, ARCH_WGMMA))
+		ptx_asm(h, h->vd, PTX_MEMORY, "", NULL, 0, "wgmma.fence.sync.aligned;");
 }
 
 void ptx_stmt_WCOMMIT(ptx_cx *h, const tile_stmt *s)
@@ -252,8 +150,7 @@ void ptx_stmt_WCOMMIT(ptx_cx *h, const tile_stmt *s)
 
 void ptx_stmt_WWAIT(ptx_cx *h, const tile_stmt *s)
 {
-	char body[64];
-
-	snprintf(body, sizeof body, "wgmma.wait_group.sync.aligned %d;", (int)s->arg[0].integer);
-	tie_list(h, s, &s->arg[1].list, body);
+	if (ptx_needs(h, s, ARCH_WGMMA))
+		ptx_asm(h, h->vd, PTX_MEMORY, "", NULL, 0, "wgmma.wait_group.sync.aligned %d;",
+			(int)s->arg[0].integer);
 }

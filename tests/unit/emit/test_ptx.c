@@ -173,7 +173,7 @@ static void pairs_are_computed_packed(void **unused)
 	ptx = ptx_of_text("sm_80", PRODUCT("bf16"));
 	expect(ptx, "fma.rn.bf16x2", 16);
 	expect(ptx, ".rn.bf16x2 ", 16);
-	expect(ptx, "cvt.rn.bf16x2.f32", 4 + 2); /* k holds what c does */
+	expect(ptx, "cvt.rn.bf16x2.f32", 4 + 2 + 2);
 	expect(ptx, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", 1);
 	free(ptx);
 	ptx = ptx_of_text("sm_90", PRODUCT("bf16"));
@@ -185,12 +185,12 @@ static void pairs_are_computed_packed(void **unused)
 	ptx = ptx_of_text("sm_80", PRODUCT("f16"));
 	expect(ptx, "mul.rn.f16x2", 4);
 	expect(ptx, "fma.rn.f16x2", 4);
-	expect(ptx, "cvt.rn.f16x2.f32", 6);
+	expect(ptx, "cvt.rn.f16x2.f32", 4 + 2 + 2);
 	expect(ptx, "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", 1);
 	free(ptx);
 	ptx = ptx_of_text("sm_75", PRODUCT("f16"));
 	expect(ptx, "cvt.rn.f16x2.f32", 0);
-	expect(ptx, "cvt.rn.f16.f32", 12);
+	expect(ptx, "cvt.rn.f16.f32", 16);
 	expect(ptx, "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", 2);
 	free(ptx);
 }
