@@ -411,13 +411,21 @@ static void add_position(hopper *h, X step, void (*part)(hopper *))
 	set_outer(h);
 }
 
+static void second_scores(hopper *h)
+{
+	await_tile(h, h->key_full, 1, at_first(h));
+	fence(h, h->s[1], h->g->a[0], NULL, NULL);
+	score_product(h, 1, h->s[1]);
+}
+
 /* The first scores of a position; above them, but for the very first one, the last P V of the position
- * before, and below them its O += Gv W. The branch's ends also keep those sums apart from the second
- * scores: both at once need more registers than there are. */
+ * before, and below them its O += Gv W. Where rows are not in registers, there is room for the second
+ * scores to be under way at the same time; else the branch's end keeps them apart from the sums. */
 static void begin_position(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
+	bool both = h->plan->rows_again;
 	X before = op2(g, TX_SUB, var(h, h->at.block),
 		tx_3(g->p, TX_SELECT, at_first(h), i32(g, 1), i32(g, 0)));
 
@@ -425,14 +433,20 @@ static void begin_position(hopper *h)
 	await_tile(h, h->key_full, 0, tx_bool(g->p, true));
 	fence(h, h->s[0], g->a[0], NULL, NULL);
 	score_product(h, 0, h->s[0]);
+	if (both)
+		second_scores(h);
 	tile_else(g->p);
 	await_tile(h, h->key_full, 0, at_first(h));
+	if (both)
+		await_tile(h, h->key_full, 1, at_first(h));
 	fence(h, g->sum, h->p, h->s[0], g->a[0]);
 	value_product(h, h->steps - 1, last_tile(h, before), false);
 	score_product(h, 0, h->s[0]);
+	if (both)
+		score_product(h, 1, h->s[1]);
 	if (h->at.outer)
 		add_position(h, previous_outer(h), hopper_load_own_gv);
-	wait(h, 1, g->sum, h->p);
+	wait(h, both ? 2 : 1, g->sum, h->p);
 	owed_done(h, is_next_block(h));
 	if (h->at.outer)
 		add_position(h, previous_outer(h), hopper_add_step);
@@ -469,11 +483,9 @@ static void end_position(hopper *h)
 /* The second scores, the first weights. */
 static void first_step(hopper *h)
 {
-	gpu_cx *g = h->g;
-
-	await_tile(h, h->key_full, 1, at_first(h));
-	fence(h, h->s[1], g->a[0], NULL, NULL);
-	score_product(h, 1, h->s[1]);
+	if (!h->plan->rows_again)
+		second_scores(h);
+	load_freed(h);
 	wait(h, 1, h->s[0], NULL);
 	keys_done(h, 0);
 	softmax(h, 0);

@@ -227,14 +227,13 @@ static bool choose_rows(gpu_plan *p, diags *d)
 	return true;
 }
 
-/* Whether A of each outer position is made from rows in f32: rows in registers would be unpacked once and
- * stay so. Packed products are as fast from registers as from shared memory, or faster. */
+/* Whether A is made from rows at each outer position, and no rows are A as they are. */
 static bool makes_a(const gpu_plan *p)
 {
 	const row_form *m = p->form;
 
 	for (int i = 0; i < m->segments; i++)
-		if (gpu_is_product(p, m->segment[i].a))
+		if (model_stream_find(&p->streams, m->segment[i].a) >= 0)
 			return false;
 	return m->outers > 0;
 }
