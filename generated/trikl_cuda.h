@@ -388,6 +388,29 @@ template <int GROUPS> __device__ __forceinline__ void copy_wait()
 #endif
 }
 
+/* --- rows to global memory --- */
+
+/* The rows [row, row + ROWS) of a slot, COLS elements of each from column `col` on, 16 bytes a lane
+ * at a time. Lane l has in `to` where row l % ROWS goes; nullptr: nowhere. Each lane asks the one that
+ * has its row. */
+template <int ROWS, int COLS, typename T, typename Buffer>
+__device__ __forceinline__ void store_rows(T *to, const Buffer &from, int slot, int row, int col)
+{
+    constexpr int each = 16 / (int)sizeof(T), across = COLS / each, chunks = ROWS * across;
+    __syncwarp();
+#pragma unroll
+    for (int n = 0; n < chunks; n += 32) {
+        const int own = n + (int)(threadIdx.x % 32), chunk = own < chunks ? own : chunks - 1;
+        const int r = chunk / across, c = chunk % across * each;
+        T *const there = reinterpret_cast<T *>(
+            __shfl_sync(0xffffffffu, reinterpret_cast<unsigned long long>(to), r));
+        const uint4 x = *reinterpret_cast<const uint4 *>(&from(slot, row + r, col + c));
+        if (there)
+            *reinterpret_cast<uint4 *>(there + c) = x;
+    }
+    __syncwarp();
+}
+
 /* --- tensor cores: one cell of acc += a * b, accumulated in f32 --- */
 
 __device__ __forceinline__ void mma_bf16(

@@ -112,7 +112,7 @@ static rt_status put_tensors(const rt_kernel_signature *k, const rt_kernel_args 
 
 		if (status)
 			return status;
-		if (k->tensor[t].copied && !is_aligned(k, a, t))
+		if (k->tensor[t].copied && !is_left_out(k, a, t) && !is_aligned(k, a, t))
 			*aligned = 0;
 		if (k->tensor[t].output)
 			*wanted |= (int32_t)!is_left_out(k, a, t) << outputs++;

@@ -4,7 +4,7 @@
  *
  * Kernel arguments in order: tensors (64-bit addresses); for each tensor the strides of all but its
  * last dimension (64-bit, elements); lengths (32-bit); params (32-bit integers or floats);
- * `aligned` (32-bit, 1 when addresses and strides of the copied operands are multiples of 16
+ * `aligned` (32-bit, 1 when addresses and strides of the copied tensors are multiples of 16
  * bytes); `wanted` (32-bit, bit n: output n is computed, it has data); tensor maps (128 bytes at multiples of 64), which describe a tensor to TMA. A block of the
  * grid computes `rows` rows; rows are numbered by position, then by the heads of one group. The grid
  * has one dimension: such blocks, for each group and batch coordinate. */

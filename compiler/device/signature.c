@@ -18,11 +18,12 @@ static bool loads(const expr *x, const sema_tensor *t)
 	return x && x->op == EXPR_LOAD && x->load.tensor == t;
 }
 
-/* Whether the lowering may copy rows of the tensor as they are: operands that are read plainly. */
+/* Whether the lowering may copy rows of the tensor as they are: operands that are read plainly, and
+ * results. */
 static bool is_copied(const gpu_plan *p, const sema_tensor *t)
 {
 	const row_form *m = p->form;
-	bool copied = false;
+	bool copied = gpu_stores_rows(p, t);
 
 	for (int i = 0; i < m->segments; i++)
 		copied |= loads(m->segment[i].b, t);

@@ -57,7 +57,7 @@ void ptx_stmt_BINIT(ptx_cx *h, const tile_stmt *s)
 }
 
 /* What all lanes did before is ordered before the elected lane's arrival. */
-static void sync_warp(ptx_cx *h)
+void ptx_sync_warp(ptx_cx *h)
 {
 	ptx_asm(h, h->vd, PTX_MEMORY, "", NULL, 0, "bar.warp.sync 0xffffffff;");
 }
@@ -69,7 +69,7 @@ void ptx_stmt_BEXPECT(ptx_cx *h, const tile_stmt *s)
 
 	if (!ptx_needs(h, s, ARCH_TRY_WAIT))
 		return;
-	sync_warp(h);
+	ptx_sync_warp(h);
 	ptx_asm(h, h->vd, PTX_MEMORY, "r,r", arg, 2,
 		"{ .reg .pred p; elect.sync _|p, 0xffffffff; @p "
 		"mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0+%lld], $1; }",
@@ -83,7 +83,7 @@ void ptx_stmt_BARRIVE(ptx_cx *h, const tile_stmt *s)
 
 	if (!ptx_needs(h, s, ARCH_TRY_WAIT))
 		return;
-	sync_warp(h);
+	ptx_sync_warp(h);
 	ptx_asm(h, h->vd, PTX_MEMORY, "r", &reg, 1,
 		"{ .reg .pred p; elect.sync _|p, 0xffffffff; @p mbarrier.arrive.shared::cta.b64 _, "
 		"[$0+%lld]; }",
@@ -110,13 +110,13 @@ void ptx_stmt_COUNT(ptx_cx *h, const tile_stmt *s)
 
 	if (!ptx_needs(h, s, ARCH_TRY_WAIT))
 		return;
-	sync_warp(h);
+	ptx_sync_warp(h);
 	n = ptx_asm(h, h->i32, PTX_MEMORY, "=r,r", &reg, 1,
 		"{ .reg .pred p; .reg .b32 lane, old; elect.sync lane|p, 0xffffffff; mov.b32 old, "
 		"0; @p atom.acq_rel.cta.shared::cta.add.u32 old, [$1+%lld], 1; shfl.sync.idx.b32 "
 		"$0, old, lane, 31, 0xffffffff; }",
 		(long long)at.add);
-	sync_warp(h);
+	ptx_sync_warp(h);
 	h->var[s->arg[0].var->id].value = num_range(num_of(h, n), 0, INT32_MAX);
 }
 

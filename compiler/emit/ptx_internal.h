@@ -255,6 +255,8 @@ void ptx_block(ptx_cx *h, const tile_block *b);
 /* A diagnostic unless the architecture has the families that a statement needs. */
 bool ptx_needs(ptx_cx *h, const tile_stmt *s, unsigned families);
 void ptx_prefetch_maps(ptx_cx *h);
+/* The lanes of a warp know what all of them did before. */
+void ptx_sync_warp(ptx_cx *h);
 
 /* Where dynamic shared memory begins: a multiple of 1024. */
 num ptx_shared_base(ptx_cx *h);

@@ -471,3 +471,105 @@ void ptx_stmt_STSM(ptx_cx *h, const tile_stmt *s)
 		ptx_asm_body(h, "r,~{memory}", &arg, 1, &body);
 	}
 }
+
+/* --- rows to global memory --- */
+
+enum { AT_ONCE = 4 }; /* chunks of a lane in registers */
+
+/* 16 bytes of a row: which lane knows where the row goes; the column; four registers. */
+typedef struct {
+	num lane, col;
+	V word;
+} row_chunk;
+
+static void load_chunk(ptx_cx *h, const tile_region *r, num row0, num row, row_chunk *c)
+{
+	num at = ptx_shared_at(h, r->buffer, ptx_scalar(h, r->slot), row0, row,
+		num_add(h, ptx_scalar(h, r->col), c->col));
+	V arg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0});
+
+	c->word = ptx_asm(h, ptx_struct(h, h->i32, 4), PTX_MEMORY, "=r,=r,=r,=r,r", &arg, 1,
+		"ld.shared.v4.b32 {$0,$1,$2,$3}, [$4+%lld];", (long long)at.add);
+}
+
+/* `to`: where a row goes that this lane has found, or 0. */
+static void store_chunk(ptx_cx *h, V to, const row_chunk *c, int size)
+{
+	num byte = num_times(h, c->col, size);
+	V arg[7] = {to, num_v(h, c->lane), num_v(h, byte)};
+
+	for (int i = 0; i < 4; i++)
+		arg[3 + i] = ptx_field(h, c->word, i);
+	ptx_asm(h, h->vd, PTX_MEMORY, "l,r,r,r,r,r,r", arg, 7,
+		"{ .reg .pred p; .reg .b32 low, high; .reg .b64 to, byte; mov.b64 {low, high}, $0; "
+		"shfl.sync.idx.b32 low, low, $1, 31, 0xffffffff; shfl.sync.idx.b32 high, high, $1, "
+		"31, 0xffffffff; mov.b64 to, {low, high}; setp.ne.s64 p, to, 0; cvt.u64.u32 byte, "
+		"$2; add.s64 to, to, byte; @p st.global.v4.b32 [to], {$3,$4,$5,$6}; }");
+}
+
+/* Where a row goes, or 0. */
+static V row_pointer(ptx_cx *h, const tile_stmt *s, num row)
+{
+	const tile_arg *tensor = s->arg[0].tensor;
+	place at = ptx_place_at(h, row, num_const(h->i32, 0));
+	V pred = num_v(h, ptx_value(h, &at, s->arg[3].value));
+	V to = ptx_global_element(h, tile_type_bytes(tensor->type) == 2 ? h->i16 : h->i32,
+		ptx_global(h, &at, tensor, s->arg[2].value, NULL));
+
+	return ptx_select(h, pred, to, LLVMConstNull(LLVMTypeOf(to)));
+}
+
+/* Every row of the warp's part is found by some lane. Of 16 rows a lane finds the two that it holds of a
+ * register tile, as kernels have these numbers already, and keeps one of them. */
+static V lane_pointer(ptx_cx *h, const tile_stmt *s, int rows)
+{
+	num first = num_times(h, h->warp, rows), own = num_mod(h, h->lane, num_const(h->i32, rows));
+	num low = num_add(h, h->group, first), two = num_const(h->i32, 2);
+	V even;
+
+	if (rows != 16)
+		return row_pointer(h, s, num_add(h, own, first));
+	even = num_v(h, num_equal(h, num_mod(h, h->lane, two), num_const(h->i32, 0), false));
+	return ptx_select(h, even, row_pointer(h, s, low), row_pointer(h, s, num_plus(h, low, 8)));
+}
+
+/* The lane that has found a row. */
+static num lane_of_row(ptx_cx *h, num row, int rows)
+{
+	num eight = num_const(h->i32, 8);
+
+	if (rows != 16)
+		return row;
+	return num_add(h, num_times(h, num_mod(h, row, eight), 4), num_div(h, row, eight));
+}
+
+/* Where the last turn has chunks for some lanes only, the others store the last chunk again. */
+void ptx_stmt_STORER(ptx_cx *h, const tile_stmt *s)
+{
+	const tile_region *r = &s->arg[1].region;
+	int size = tile_type_bytes(r->buffer->type), rows = r->rows / h->p->warps;
+	int across = r->cols * size / 16, chunks = rows * across;
+	num row0 = num_add(h, ptx_scalar(h, r->row), num_times(h, h->warp, rows));
+	num width = num_const(h->i32, across), last = num_const(h->i32, chunks - 1);
+	V to = lane_pointer(h, s, rows);
+
+	ptx_sync_warp(h);
+	for (int n = 0; n < chunks;) {
+		row_chunk c[AT_ONCE];
+		int count = 0;
+
+		for (; n < chunks && count < AT_ONCE; n += 32) {
+			num chunk = num_plus(h, h->lane, n), row;
+
+			if (n + 32 > chunks)
+				chunk = num_min(h, chunk, last);
+			row = num_div(h, chunk, width);
+			c[count].lane = lane_of_row(h, row, rows);
+			c[count].col = num_times(h, num_mod(h, chunk, width), 16 / size);
+			load_chunk(h, r, row0, row, &c[count++]);
+		}
+		for (int i = 0; i < count; i++)
+			store_chunk(h, to, &c[i], size);
+	}
+	ptx_sync_warp(h);
+}

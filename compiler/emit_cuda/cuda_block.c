@@ -247,6 +247,7 @@ static cuda_stmt_fn *const emit[TILE_OP_COUNT] = {
 	[TILE_LDST] = cuda_load_plain,
 	[TILE_MMA] = cuda_mma,
 	[TILE_STORE] = cuda_store,
+	[TILE_STORER] = cuda_store_rows,
 	[TILE_STORES] = cuda_store_shared,
 	[TILE_BINIT] = cuda_bar_init,
 	[TILE_BEXPECT] = cuda_bar,

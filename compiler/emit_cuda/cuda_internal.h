@@ -234,7 +234,8 @@ cuda_stmt_fn cuda_any, cuda_store;
 int cuda_fuse(cuda_cx *cx, const tile_block *b, int at);
 /* The loops of n such statements. */
 void cuda_walk(cuda_cx *cx, tile_stmt *const *s, int n);
-cuda_stmt_fn cuda_fill, cuda_copy, cuda_matrix, cuda_matrix_rows, cuda_load_plain, cuda_mma, cuda_store_shared;
+cuda_stmt_fn cuda_fill, cuda_copy, cuda_matrix, cuda_matrix_rows, cuda_load_plain, cuda_mma,
+	cuda_store_shared, cuda_store_rows;
 
 /* --- cuda_async.c --- */
 /* Whether the program needs trikl_hopper.h. */

@@ -26,7 +26,7 @@ static const char *const taken[] = {
 	"unpack_bf16", "unpack_f16", "fma_bf16x2", "mul_bf16x2", "add_bf16x2", "sub_bf16x2",
 	"neg_bf16x2", "fma_f16x2", "mul_f16x2", "add_f16x2", "sub_f16x2", "neg_f16x2", "quad_max",
 	"quad_sum", "warp_any", "shared_buffer", "ldmatrix", "ldmatrix_trans", "copy_async",
-	"copy_commit", "copy_wait", "mma_bf16", "mma_f16", "mma_tf32",
+	"store_rows", "copy_commit", "copy_wait", "mma_bf16", "mma_f16", "mma_tf32",
 	/* trikl_hopper.h */
 	"CUtensorMap", "panel_buffer", "stmatrix", "lane_number", "warp_number", "mbarriers",
 	"counters", "barrier_sync", "barrier_arrive", "fence_async", "tma_load", "tie",

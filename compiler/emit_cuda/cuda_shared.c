@@ -136,6 +136,45 @@ void cuda_copy(cuda_cx *cx, const tile_stmt *s)
 	cuda_loop_end(cx, true);
 }
 
+/* --- rows to global memory --- */
+
+/* Lane l finds where row l of the warp's part goes; nowhere where the predicate is false. */
+void cuda_store_rows(cuda_cx *cx, const tile_stmt *s)
+{
+	const tile_arg *tensor = s->arg[0].tensor;
+	const tile_region *r = &s->arg[1].region;
+	const tile_expr *offset = s->arg[2].value, *pred = s->arg[3].value;
+	bool always = tx_is_const(pred, 1);
+	int rows = r->rows / cx->p->warps;
+	const char *to, *slot, *part;
+
+	cuda_values_begin(cx, (cuda_place){0});
+	cuda_values_count(cx, pred);
+	cuda_values_count(cx, offset);
+	cx->uses_lane = cx->uses_warp = true;
+	part = rows > 1 ? cuda_text(cx, "warp * %d", rows) : "warp";
+	cuda_line(cx, "{");
+	cx->out->indent++;
+	cuda_line(cx, "const int row = %s%s;", part,
+		rows == 32 ? " + lane"
+		: rows > 1 ? cuda_text(cx, " + lane %% %d", rows)
+			   : "");
+	to = cuda_local_name(cx, "to");
+	cuda_line(cx, "%s *%s = nullptr;", cuda_type(tensor->type), to);
+	cuda_values_lines(cx, pred);
+	if (!always)
+		cuda_line(cx, "if (%s) {", cuda_value(cx, pred, LEVEL_ANY));
+	cx->out->indent += !always;
+	cuda_values_lines(cx, offset);
+	cuda_line(cx, "%s = %s + %s;", to, cx->arg[tensor->id], cuda_value(cx, offset, LEVEL_SUM));
+	if (!always)
+		cuda_loop_end(cx, true);
+	slot = r->buffer->slots > 1 ? cuda_value(cx, r->slot, LEVEL_ANY) : "0";
+	cuda_line(cx, "store_rows<%d, %d>(%s, %s, %s, %s, %s);", rows, r->cols, to, name_of(cx, r),
+		slot, cuda_sum(cx, r->row, part), cuda_value(cx, r->col, LEVEL_ANY));
+	cuda_loop_end(cx, true);
+}
+
 /* --- ldmatrix, stmatrix --- */
 
 /* Element of the region for one ldmatrix: base + r * by_r + n * by_n, where r and n count cells. */

@@ -1,6 +1,7 @@
 /* epilogue.c: from sums to outputs.
  * in:  O, l and m of every row after the loops
- * out: O / l (0 for an empty row), R, residuals, stores; lse */
+ * out: O / l (0 for an empty row), R, residuals, stores; lse
+ * Rows of 16-bit results go through shared memory where they can, and leave by 16-byte stores. */
 #include "gpu/gpu_internal.h"
 #include <math.h>
 
@@ -119,6 +120,114 @@ static void store_sum(gpu_cx *g, int i, const gpu_part *part, tile_frag *inverse
 		output_offset(g, &env, o->tensor, o->e ? feature : NULL), v, pred);
 }
 
+/* --- rows by 16-byte stores --- */
+
+/* Nothing but a 16-bit O / l, with features last, in whole chunks. */
+static bool is_plain_result(const model_output *o)
+{
+	const sema_tensor *t = o->tensor;
+
+	return o->kind == OUTPUT_SUM && o->e && !o->row && !o->plus && t->rank > 0 &&
+	       t->dim[t->rank - 1].axis == o->e && o->e->extent % 8 == 0 &&
+	       tile_type_bytes(gpu_stored_type(t->dtype)) == 2;
+}
+
+bool gpu_stores_rows(const gpu_plan *p, const sema_tensor *t)
+{
+	if (p->family != GPU_WGMMA)
+		return false;
+	for (int i = 0; i < p->form->outputs; i++)
+		if (p->form->output[i].tensor == t && is_plain_result(&p->form->output[i]))
+			return true;
+	return false;
+}
+
+void gpu_results_declare(gpu_cx *g, tile_buffer *memory)
+{
+	int64_t fit = tile_slot_bytes(memory) * memory->slots / (2 * g->plan->rows) / 16 * 16;
+
+	for (int i = 0; i < g->m->outputs; i++) {
+		const model_output *o = &g->m->output[i];
+		int cols = (g->plan->e_extent[i] + 15) / 16 * 16;
+
+		if (!fit || !gpu_stores_rows(g->plan, o->tensor))
+			continue;
+		g->results[i] = tile_shared_again(g->p, o->tensor->at, "results",
+			gpu_stored_type(o->tensor->dtype), 1, g->plan->rows,
+			cols < fit ? cols : (int)fit, memory);
+		g->results[i]->what = "results on their way out";
+	}
+}
+
+/* Columns [col, col + cols) of O, of which `features` are the output's from `first` on. */
+static void store_row_part(
+	gpu_cx *g, int i, tile_frag *result, int col, int cols, int first, int features)
+{
+	const sema_tensor *t = g->m->output[i].tensor;
+	tile_buffer *buf = g->results[i];
+	tile_slice part = tile_columns(result, i32(g, col), cols);
+	X row = gpu_row_number(g); /* as the positions of all rows have it */
+	gpu_env env;
+
+	gpu_env_init(g, &env);
+	if (g->s->query)
+		env.coord[g->s->query->id] = op2(g, TX_DIV, row, g->heads);
+	if (g->m->head)
+		env.coord[g->m->head->id] =
+			op2(g, TX_ADD, g->first_head, op2(g, TX_MOD, row, g->heads));
+	tile_stsm(g->p, t->at, tile_part(buf, NULL, NULL, NULL, buf->rows, cols), part);
+	tile_store_rows(g->p, t->at, g->tensor[t->id],
+		tile_part(buf, NULL, NULL, NULL, buf->rows, features),
+		output_offset(g, &env, t, i32(g, first)), row_stored(g));
+}
+
+/* The rows of outputs of different widths lie in different places. */
+static bool is_later_result(const gpu_cx *g, int i)
+{
+	for (int before = 0; before < i; before++)
+		if (g->results[before])
+			return true;
+	return false;
+}
+
+static void store_rows(gpu_cx *g, int i, const gpu_part *part, tile_frag *inverse)
+{
+	const sema_tensor *t = g->m->output[i].tensor;
+	tile_type type = gpu_stored_type(t->dtype);
+	int step = g->results[i]->cols;
+	tile_frag *result =
+		tile_register(g->p, t->at, "result", LAYOUT_OPA, type, g->plan->rows, g->out->cols);
+
+	tile_map(g->p, t->at, tile_columns(result, i32(g, part->col), part->cols),
+		tx_cvt(g->p, type, op2(g, TX_MUL, tx_frag(g->p, g->out), tx_frag(g->p, inverse))));
+	if (is_later_result(g, i))
+		tile_barrier(g->p, t->at);
+	for (int k = 0; k < part->features; k += step) {
+		int cols = part->cols - k < step ? part->cols - k : step;
+		int features = part->features - k < cols ? part->features - k : cols;
+
+		store_row_part(g, i, result, part->col + k, cols, part->first + k, features);
+	}
+}
+
+/* ptxas spills less when the rows come second. */
+static void store_output(gpu_cx *g, int i, const gpu_part *part, tile_frag *inverse)
+{
+	bool rows = g->results[i];
+
+	if (rows)
+		tile_if_begin(g->p, g->m->output[i].tensor->at,
+			op2(g, TX_EQ, tx_arg(g->p, g->aligned), i32(g, 0)));
+	store_sum(g, i, part, inverse);
+	if (!rows)
+		return;
+	tile_else(g->p);
+	store_rows(g, i, part, inverse);
+	tile_end(g->p);
+}
+
+/* --- lse --- */
+
 static void store_lse(gpu_cx *g, int i)
 {
 	const model_output *o = &g->m->output[i];
@@ -159,7 +268,7 @@ void gpu_epilogue(gpu_cx *g)
 			continue;
 		tile_if_begin(g->p, g->m->output[i].tensor->at, wanted(g, i));
 		if (sum)
-			store_sum(g, i, &part, inverse);
+			store_output(g, i, &part, inverse);
 		else
 			store_lse(g, i);
 		tile_end(g->p);

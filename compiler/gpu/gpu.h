@@ -103,7 +103,10 @@ int gpu_candidates(
 
 /* Kernel arguments in order: tensors (bases), then for each tensor the strides of all but its last
  * dimension (i64, elements), lengths (i32), params (i32 or f32), then `aligned` (i32: 1 when bases
- * and strides of copied operands are multiples of 16 bytes) and `wanted` (i32, bit n: output n is
- * computed). Grid: x alone, ceil(N * H/G / rows)
- * for each of batch coordinates * G, the blocks of rows fastest, then G. */
+ * and strides of copied operands and results are multiples of 16 bytes) and `wanted` (i32, bit n:
+ * output n is computed). Grid: x alone, ceil(N * H/G / rows) for each of batch coordinates * G, the
+ * blocks of rows fastest, then G. */
 tile_program *gpu_lower(arena *a, const gpu_plan *plan, diags *d);
+/* Whether results for the tensor leave by 16-byte stores where `aligned` allows: it counts as one of
+ * the copied operands. */
+bool gpu_stores_rows(const gpu_plan *plan, const sema_tensor *t);

@@ -48,6 +48,9 @@ struct gpu_cx {
 	X (*stream_at)(gpu_cx *g, int s, X feature);
 	void *user;
 	tile_frag *fine[MODEL_MAX_STREAMS]; /* see gpu_scaled_stream; NULL elsewhere */
+	/* Where rows of an output meet on their way out in 16-byte stores, so many columns at a time;
+	 * NULL: every element is stored by itself. */
+	tile_buffer *results[MODEL_MAX_OUTPUTS];
 	X stage0[SEMA_MAX_KEYS]; /* first staged position of each outer axis */
 	tile_frag
 		*stream[MODEL_MAX_STREAMS]; /* of A: row streams OPA, outer streams COLV over OPA */
@@ -103,8 +106,12 @@ void gpu_start_sums(gpu_cx *g); /* m, l, O and W before the first key */
 const char *gpu_grid(const gpu_cx *g);
 /* --- epilogue.c --- */
 void gpu_epilogue(gpu_cx *g); /* results of O, l and m to the outputs */
+/* Results go through this memory: once a warp has come to the epilogue, nothing is on its way to it,
+ * and no other warp reads it any more. */
+void gpu_results_declare(gpu_cx *g, tile_buffer *memory);
 /* --- window.c --- */
 int gpu_block_row_count(const gpu_plan *p); /* different rows of a block: plan->rows / split */
+X gpu_row_number(gpu_cx *g);                /* its number, of the last row past the end */
 X gpu_row_in_block(gpu_cx *g);              /* of the current element of a register tile */
 /* Whether the last outer axis has a window that moves with the query: first and last key are i and
  * something that no row changes. */

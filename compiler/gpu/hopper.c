@@ -322,6 +322,14 @@ static void count_blocks(hopper *h)
 		op2(g, TX_DIV, op2(g, TX_ADD, keys, i32(g, block - 1)), i32(g, block)));
 }
 
+/* Results go through the values' memory, which no warp may read any more. Elsewhere a barrier ends
+ * the chunks or the merge, or a test of the whole block follows. */
+static void leave_values(hopper *h)
+{
+	if (!h->g->m->outers && !h->sums)
+		tile_barrier(h->g->p, h->g->s->at);
+}
+
 /* The exact pass, and once more where a NaN is left that rows may not see. Without a softmax there is
  * nothing but that for it to do. */
 static void exact_passes(hopper *h)
@@ -335,6 +343,7 @@ static void exact_passes(hopper *h)
 	if (!gpu_hides(g->m)) {
 		chunks(h, 0, exact_pass);
 		hopper_merge(h, true);
+		leave_values(h);
 		return;
 	}
 	g->pass = tx_var(g->p, tile_for_begin(g->p, at, "pass", i32(g, g->m->normalised ? 0 : 1),
@@ -365,6 +374,8 @@ static void passes(hopper *h)
 		hopper_start(h, hopper_first_base(h));
 		chunks(h, 0, fast_pass);
 		hopper_merge(h, false);
+		if (!exact)
+			leave_values(h);
 	} else {
 		hopper_start(h, NULL);
 	}

@@ -198,6 +198,7 @@ void hopper_declare(hopper *h)
 	h->tiles = h->plan->resident / h->plan->load;
 	declare_operands(h);
 	declare_streams(h);
+	gpu_results_declare(g, first_value(h));
 	declare_registers(h);
 	hopper_merge_declare(h);
 	h->key_full = tile_mbarrier(g->p, at, "key_full", h->tiles, 1);

@@ -65,7 +65,7 @@ void gpu_declare_arguments(gpu_cx *g)
 		g->param[i] = tile_scalar(g->p, s->param.item[i]->at, s->param.item[i]->name,
 			s->param.item[i]->type == TYPE_INT ? TILE_I32 : TILE_F32);
 	g->aligned = tile_scalar(g->p, s->at, "aligned", TILE_I32);
-	g->aligned->what = "rows of copied operands begin at multiples of 16 bytes";
+	g->aligned->what = "rows of copied tensors begin at multiples of 16 bytes";
 	g->wanted = tile_scalar(g->p, s->at, "wanted", TILE_I32);
 	g->wanted->what = "bit n: output n is computed";
 }

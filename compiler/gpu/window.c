@@ -135,7 +135,7 @@ X gpu_row_in_block(gpu_cx *g)
 }
 
 /* The block's row, or its last one for rows past the end. */
-static X row_number(gpu_cx *g)
+X gpu_row_number(gpu_cx *g)
 {
 	X r = add(g, g->row0, gpu_row_in_block(g));
 
@@ -144,13 +144,14 @@ static X row_number(gpu_cx *g)
 
 void gpu_row_positions(gpu_cx *g)
 {
-	tile_map(g->p, g->s->at, tile_whole(g->row_i), tx_2(g->p, TX_DIV, row_number(g), g->heads));
+	tile_map(g->p, g->s->at, tile_whole(g->row_i),
+		tx_2(g->p, TX_DIV, gpu_row_number(g), g->heads));
 }
 
 void gpu_row_heads(gpu_cx *g)
 {
 	tile_map(g->p, g->s->at, tile_whole(g->row_h),
-		add(g, g->first_head, tx_2(g->p, TX_MOD, row_number(g), g->heads)));
+		add(g, g->first_head, tx_2(g->p, TX_MOD, gpu_row_number(g), g->heads)));
 }
 
 /* --- monotone bounds --- */
@@ -397,7 +398,7 @@ static void keep_window(gpu_cx *g, int word, const sema_axis *key, gpu_env *e)
 
 void gpu_keep_rows(gpu_cx *g)
 {
-	X position = tx_2(g->p, TX_DIV, row_number(g), g->heads);
+	X position = tx_2(g->p, TX_DIV, gpu_row_number(g), g->heads);
 	gpu_env e;
 
 	g->row_words = tile_shared(g->p, g->s->at, "row_words", TILE_F32, 1, g->plan->rows,
@@ -408,7 +409,7 @@ void gpu_keep_rows(gpu_cx *g)
 		e.coord[g->s->query->id] = position;
 	if (g->m->head)
 		e.coord[g->m->head->id] =
-			add(g, g->first_head, tx_2(g->p, TX_MOD, row_number(g), g->heads));
+			add(g, g->first_head, tx_2(g->p, TX_MOD, gpu_row_number(g), g->heads));
 	keep_window(g, 0, g->m->inner, &e);
 	keep_word(g, WORD_POSITION, position);
 	for (int o = 0; o < g->m->outers; o++)

@@ -1,4 +1,4 @@
-/* exec.c: statements that move elements: MAP, ANY, FILL, COPY, STORE, STORE.SHARED, LDS.
+/* exec.c: statements that move elements: MAP, ANY, FILL, COPY, STORE, STORE.ROWS, STORE.SHARED, LDS.
  * in:  a statement and the threads that are active
  * out: registers, shared and global memory changed; each element's value computed by value.c */
 #include "sim/sim_float.h"
@@ -349,6 +349,64 @@ void sim_store(sim_block *b, const sim_stmt *s)
 					store_element(b, arg, offset->l[k],
 						element_bits(arg->type, v, k), w, k % SIM_LANES);
 		}
+}
+
+/* 16 bytes of row `row` of the region, at tensor element `to` on. */
+static void store_chunk(
+	sim_block *b, const sim_stmt *s, int w, int row, int64_t address, int64_t to)
+{
+	const tile_arg *arg = s->s->arg[0].tensor;
+	const sim_tensor *t = &b->args->arg[arg->id].tensor;
+	int size = tile_type_bytes(arg->type), lane = row % SIM_LANES;
+
+	if (address % 16)
+		sim_fault_at(b, SIM_ALIGNMENT, w, lane, "row %d is at shared byte %lld", row,
+			(long long)address);
+	if (((uintptr_t)t->data + (uintptr_t)(to * size)) % 16)
+		sim_fault_at(b, SIM_ALIGNMENT, w, lane, "%s[%lld] in row %d", arg->name,
+			(long long)to, row);
+	if (address % 16)
+		return;
+	sim_shared_read(b, s->s->arg[1].region.buffer, address, 16, WHO_WARP + w, w, lane);
+	for (int e = 0; e < 16 / size; e++) {
+		uint32_t bits = 0;
+
+		memcpy(&bits, b->shared.byte + address + e * size, (size_t)size);
+		store_element(b, arg, to + e, bits, w, lane);
+	}
+}
+
+static void store_rows_warp(sim_block *b, const sim_stmt *s, int w)
+{
+	const tile_region *r = &s->s->arg[1].region;
+	int rows = r->rows / b->warps, each = 16 / tile_type_bytes(r->buffer->type);
+	int64_t at[SIM_MAX_ROOTS][SIM_LANES], address;
+	const sim_vec *offset;
+	chunk c;
+
+	sim_order_lanes(b, w);
+	sim_lanes(b, &s->code[1], w, at);
+	c.d = (sim_domain){.warp = w, .n = SIM_LANES, .row = c.row, .lanes = b->active[w]};
+	for (int k = 0; k < SIM_LANES; k++)
+		c.row[k] = w * rows + k % rows;
+	chunk_filter(b, &c, &s->code[3]);
+	if (!c.d.lanes)
+		return;
+	sim_eval(b, &s->code[2], &c.d);
+	offset = sim_root(b, &s->code[2], 0, &c.d);
+	for (int k = 0; k < rows; k++)
+		for (int col = 0; c.live[k] && col < r->cols; col += each)
+			if (sim_shared_find(b, r->buffer, at[0][k], at[1][k] + c.row[k],
+				    at[2][k] + col, w, k, &address))
+				store_chunk(b, s, w, c.row[k], address,
+					(int64_t)((uint64_t)offset->l[k] + (uint64_t)col));
+}
+
+void sim_store_rows(sim_block *b, const sim_stmt *s)
+{
+	for (int w = 0; w < b->warps; w++)
+		if (sim_converged(b, w))
+			store_rows_warp(b, s, w);
 }
 
 /* One warp's part; ROW and COL are places in the region. */

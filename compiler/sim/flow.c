@@ -350,6 +350,9 @@ void sim_execute(sim_block *b, const sim_stmt *s)
 	case TILE_STORE:
 		sim_store(b, s);
 		return;
+	case TILE_STORER:
+		sim_store_rows(b, s);
+		return;
 	case TILE_STORES:
 		sim_store_shared(b, s);
 		return;

@@ -110,7 +110,7 @@ static void mark_loads(maker *k, const tile_expr *x)
 static void mark_operands(maker *k, const tile_stmt *s)
 {
 	const char *signature = tile_op_info[s->op].signature;
-	bool copy = s->op == TILE_COPY || s->op == TILE_STORE;
+	bool copy = s->op == TILE_COPY || s->op == TILE_STORE || s->op == TILE_STORER;
 	bool counter = s->op == TILE_FOR && k->address_var[s->arg[0].var->id];
 
 	for (int i = 0; signature[i]; i++) {
@@ -278,7 +278,7 @@ static void make_operands(maker *k, sim_stmt *out, const tile_stmt *s)
 
 static bool make_body(maker *k, const tile_block *b, sim_body *out);
 
-/* Statements that wait for others, or whose effects others wait for. */
+/* Statements that wait for others, or whose effects others wait for, or that order a single warp. */
 static bool is_hopper(tile_opcode op)
 {
 	switch (op) {
@@ -294,6 +294,7 @@ static bool is_hopper(tile_opcode op)
 	case TILE_NSYNC:
 	case TILE_NARRIVE:
 	case TILE_COUNT:
+	case TILE_STORER:
 		return true;
 	default:
 		return tile_is_wgmma(op);

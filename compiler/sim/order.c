@@ -73,6 +73,12 @@ void sim_acquire(sim_block *b, int warp, const uint32_t *clock)
 	changed(b->async, warp);
 }
 
+void sim_order_lanes(sim_block *b, int warp)
+{
+	view_of(b->async, warp)[warp] = b->time;
+	changed(b->async, warp);
+}
+
 void sim_fence(sim_block *b, int warp)
 {
 	struct sim_async *x = b->async;

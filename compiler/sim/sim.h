@@ -20,8 +20,9 @@
  * that happened here.
  *
  * Shared memory. Two threads that touch an element (16 bits) with no BARRIER between race when one
- * of them writes; lanes of one warp too, as no operation of the tile program but BARRIER orders
- * memory inside a warp (mma and shuffles do not). LDSM is read by the warp as a whole. FILL and
+ * of them writes; lanes of one warp too, as no operation of the tile program but BARRIER and
+ * STORE.ROWS orders memory inside a warp (mma and shuffles do not); with a STORE.ROWS in it, a
+ * program's warps run one by one, as below. LDSM is read by the warp as a whole. FILL and
  * COPY do not say which thread writes an element: another's access without a BARRIER is a race,
  * whoever makes it. Equal values stored to an element by one statement are no race. A buffer that
  * shares another's memory holds nothing until it is written through its own name.

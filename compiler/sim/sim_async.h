@@ -16,6 +16,8 @@ void sim_order_reset(struct sim_async *x);
 void sim_release(sim_block *b, int warp, uint32_t *clock, bool itself);
 /* What `clock` tells the warp knows from now on. */
 void sim_acquire(sim_block *b, int warp, const uint32_t *clock);
+/* The lanes of a warp know of each other from now on. */
+void sim_order_lanes(sim_block *b, int warp);
 /* FENCE.ASYNC of a warp. */
 void sim_fence(sim_block *b, int warp);
 /* All warps are about to run together: finds what all of them know. */

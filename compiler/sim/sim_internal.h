@@ -309,6 +309,7 @@ void sim_any_block(sim_block *b, const sim_stmt *s);
 void sim_fill(sim_block *b, const sim_stmt *s);
 void sim_copy(sim_block *b, const sim_stmt *s);
 void sim_store(sim_block *b, const sim_stmt *s);
+void sim_store_rows(sim_block *b, const sim_stmt *s);
 void sim_store_shared(sim_block *b, const sim_stmt *s);
 void sim_reduce(sim_block *b, const sim_stmt *s);
 void sim_quad(sim_block *b, const sim_stmt *s);

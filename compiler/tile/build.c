@@ -566,6 +566,17 @@ void tile_store(tile_program *p, loc at, tile_arg *tensor, tile_slice domain, ti
 	s->arg[4] = pred_operand(p, pred);
 }
 
+void tile_store_rows(tile_program *p, loc at, tile_arg *tensor, tile_region src, tile_expr *offset,
+	tile_expr *pred)
+{
+	tile_stmt *s = tile_append(p, at, TILE_STORER);
+
+	s->arg[0].tensor = tensor;
+	s->arg[1] = region_operand(p, src);
+	s->arg[2] = offset_operand(p, offset);
+	s->arg[3] = pred_operand(p, pred);
+}
+
 void tile_store_shared(
 	tile_program *p, loc at, tile_region dst, tile_slice domain, tile_expr *value)
 {

@@ -497,6 +497,31 @@ static bool check_store(tile_walk *w, const tile_stmt *s, text *why)
 	       check_value(w, &d, s->arg[4].value, TILE_B1, "the predicate", why);
 }
 
+/* A warp's rows are at most as many as its lanes: each finds where one of them goes. */
+static bool check_store_rows(tile_walk *w, const tile_stmt *s, text *why)
+{
+	enum { LANES = 32 };
+	const tile_arg *t = s->arg[0].tensor;
+	const tile_region *r = &s->arg[1].region;
+	domain d = {.half = TILE_B1, .row = true, .shared_work = true};
+	int warps = w->p->warps;
+
+	if (!t->written)
+		return tile_check_no(why, "'%s' is no output", t->name);
+	if (t->type != r->buffer->type)
+		return tile_check_no(why, "a store of %s from a buffer of %s",
+			tile_type_name(t->type), tile_type_name(r->buffer->type));
+	if ((int64_t)r->cols * tile_type_bytes(t->type) % 16)
+		return tile_check_no(why, "a store of rows of %d bytes, not a multiple of 16",
+			r->cols * tile_type_bytes(t->type));
+	if (r->rows % warps || r->rows / warps > LANES)
+		return tile_check_no(why,
+			"%d rows are not shared out among %d warps, %d each at most", r->rows,
+			warps, LANES);
+	return check_value(w, &d, s->arg[2].value, TILE_I64, "the offset", why) &&
+	       check_value(w, &d, s->arg[3].value, TILE_B1, "the predicate", why);
+}
+
 static bool check_store_shared(tile_walk *w, const tile_stmt *s, text *why)
 {
 	const tile_region *r = &s->arg[0].region;
@@ -585,6 +610,8 @@ static bool check_op(tile_walk *w, const tile_stmt *s, text *why)
 		return check_mma(s, why);
 	case TILE_STORE:
 		return check_store(w, s, why);
+	case TILE_STORER:
+		return check_store_rows(w, s, why);
 	case TILE_STORES:
 		return check_store_shared(w, s, why);
 	case TILE_FOR:

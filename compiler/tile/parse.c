@@ -543,7 +543,8 @@ static bool parse_stmt(parser *c)
 
 	if (!parse_opcode(c, &s.op) || !parse_syntax(c, &s))
 		return false;
-	if ((s.op == TILE_COPY || s.op == TILE_STORE) && s.arg[2].value->type == TILE_I32)
+	if ((s.op == TILE_COPY || s.op == TILE_STORE || s.op == TILE_STORER) &&
+		s.arg[2].value->type == TILE_I32)
 		s.arg[2].value = tx_cvt(c->p, TILE_I64, s.arg[2].value);
 	flow = tile_op_info[s.op].effect == EFFECT_FLOW;
 	s.at = loc_join(s.at, c->last);

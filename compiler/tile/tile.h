@@ -16,8 +16,8 @@
  * A program is one kernel: arguments, shared buffers, register tiles, and a block of statements
  * that every thread executes in step, unless an IF or FOR on a warp- or thread-varying value splits
  * it. FILL, COPY and BARRIER stand in flow that is uniform over the block; the WGMMA statements in
- * flow that is uniform over a warpgroup (four warps); COMMIT, WAIT, LDSM, MMA, ANY, QUAD and those
- * on mbarriers and counters in flow that is uniform over the warp.
+ * flow that is uniform over a warpgroup (four warps); COMMIT, WAIT, LDSM, MMA, ANY, QUAD,
+ * STORE.ROWS and those on mbarriers and counters in flow that is uniform over the warp.
  *
  * Four kinds of storage:
  *   variable        one value per thread (i32 i64 f32 b1); LET once, SET afterwards
@@ -71,7 +71,7 @@ typedef struct {
 
 /* A value is evaluated for every element of a statement's domain. ROW and COL are the element's
  * place: in MAP, ANY and STORE in the block's register tile (the column counts from the tile's, not
- * the slice's, first one), in FILL, COPY and STORE.SHARED in the region. A register-tile leaf reads
+ * the slice's, first one), in FILL, COPY, STORE.ROWS and STORE.SHARED in the region. A register-tile leaf reads
  * the element with the domain element's row and column (ROWV: its row, COLV: its column); the same
  * thread must hold it (tile_peer), which is so for ACC in OPA, OPA in ACC, ROWV and COLV in both.
  * A leaf of a tf32 tile reads as f32. SELECT, AND and OR evaluate all operands: addresses must be
@@ -361,6 +361,10 @@ void tile_lds(tile_program *p, loc at, tile_slice dst, tile_region src, bool tra
 void tile_mma(tile_program *p, loc at, tile_slice acc, tile_slice a, tile_slice b);
 void tile_store(tile_program *p, loc at, tile_arg *tensor, tile_slice domain, tile_expr *offset,
 	tile_expr *value, tile_expr *pred);
+/* Rows of a region to an output of the same type, where pred(row): the reverse of a copy, but each
+ * warp stores its part of the rows, at once, and its lanes know of each other before and after. */
+void tile_store_rows(tile_program *p, loc at, tile_arg *tensor, tile_region src, tile_expr *offset,
+	tile_expr *pred);
 void tile_store_shared(
 	tile_program *p, loc at, tile_region dst, tile_slice domain, tile_expr *value);
 /* Hopper: mbarriers, TMA, products of warpgroups. One lane of each warp that comes here does INIT,

@@ -241,6 +241,7 @@ static void region_steps(const tile_stmt *s, const tile_region *r, int *rows, in
 	case TILE_LDSMT:
 	case TILE_LDSMR:
 	case TILE_STSM:
+	case TILE_STORER:
 		*cols = 16 / tile_type_bytes(r->buffer->type);
 		return;
 	case TILE_TMALOAD:
@@ -443,6 +444,7 @@ static agreement required(tile_opcode op)
 	case TILE_NARRIVE:
 	case TILE_COUNT:
 	case TILE_STSM:
+	case TILE_STORER:
 	case TILE_COMMIT:
 	case TILE_WAIT:
 	case TILE_LDSM:
@@ -478,8 +480,8 @@ static const char *together(agreement a)
 /* Operations for which one lane, or nobody in particular, evaluates a value. */
 static bool shares_values(tile_opcode op)
 {
-	return op == TILE_FILL || op == TILE_COPY || op == TILE_BEXPECT || op == TILE_BWAIT ||
-	       op == TILE_NSYNC || op == TILE_NARRIVE;
+	return op == TILE_FILL || op == TILE_COPY || op == TILE_STORER || op == TILE_BEXPECT ||
+	       op == TILE_BWAIT || op == TILE_NSYNC || op == TILE_NARRIVE;
 }
 
 /* Each lane has a row of its own. */

@@ -154,6 +154,14 @@ static void copies_need_alignment(void **state)
 	assert_int_equal(narrow(&(rt_kernel_packed[]){pack(&k, &p)}[0], 84), 1);
 	make(&p)->stride[1][0] = -16;
 	assert_int_equal(narrow(&(rt_kernel_packed[]){pack(&k, &p)}[0], 84), 1);
+	k.tensor[2].copied = true; /* results count where somebody wants them */
+	make(&p)->data[2] = 65536 + 4;
+	assert_int_equal(narrow(&(rt_kernel_packed[]){pack(&k, &p)}[0], 84), 0);
+	make(&p)->stride[2][0] = 8;
+	assert_int_equal(narrow(&(rt_kernel_packed[]){pack(&k, &p)}[0], 84), 1);
+	p.data[2] = 0;
+	p.strides[2] = NULL;
+	assert_int_equal(narrow(&(rt_kernel_packed[]){pack(&k, &p)}[0], 84), 1);
 }
 
 static void tensors_that_cannot_be_used(void **state)

@@ -227,6 +227,24 @@ static void shared_memory_is_moved_in_wide_pieces(void **unused)
 	free(ptx);
 }
 
+/* 40 columns of 16 rows a warp are 80 chunks: three turns. */
+static void rows_are_stored_in_wide_pieces(void **unused)
+{
+	char *ptx = ptx_of_text("sm_80",
+		"in x : f16[]\nout y : f16[]\nin n : i32\nshared b : f16[2, 32, 64] swizzle 3 at "
+		"0\n"
+		"fill b[1] = f16(f32(row))\nbarrier\n"
+		"store.rows y[i64(row / n) * 64i64] = b[1, 0:+32, 16:+40] if row < n\n");
+
+	(void)unused;
+	expect(ptx, "ld.shared.v4.b32 {", 3);
+	expect(ptx, "@p st.global.v4.b32 [to], {", 3);
+	expect(ptx, "shfl.sync.idx.b32 low", 3);
+	expect(ptx, "bar.warp.sync", 2);
+	expect(ptx, "div.s32", 2);
+	free(ptx);
+}
+
 /* Two columns of one row are 32 bits, unless they are converted or begin at an odd one. */
 static void stored_pairs_are_read_at_once(void **unused)
 {
@@ -476,6 +494,7 @@ int main(void)
 		cmocka_unit_test(floats_are_rounded_one_by_one),
 		cmocka_unit_test(pairs_are_computed_packed),
 		cmocka_unit_test(shared_memory_is_moved_in_wide_pieces),
+		cmocka_unit_test(rows_are_stored_in_wide_pieces),
 		cmocka_unit_test(stored_pairs_are_read_at_once),
 		cmocka_unit_test(neighbours_are_stored_together),
 		cmocka_unit_test(votes_and_shuffles_are_warp_wide),

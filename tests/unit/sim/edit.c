@@ -64,6 +64,7 @@ bool edit_orders(tile_opcode op)
 	case TILE_NSYNC:
 	case TILE_NARRIVE:
 	case TILE_TMALOAD:
+	case TILE_STSM:
 		return true;
 	default:
 		return tile_is_wgmma(op);

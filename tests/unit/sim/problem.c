@@ -201,18 +201,31 @@ static void make_wild(problem *p, const sema_tensor *t)
 	put(p->data[t->id], t->dtype, place(p, t, elements / 3 + 2, &last), -INFINITY);
 }
 
+/* TMA reads aligned tensors only. */
+static bool is_mapped(const problem *p, const sema_tensor *t)
+{
+	for (int i = 0; i < p->program->arg.count; i++) {
+		const tile_arg *a = p->program->arg.item[i];
+
+		if (a->kind == ARG_MAP && a->tensor->id == t->id)
+			return true;
+	}
+	return false;
+}
+
 /* Rows are padded; what lies between is NaN. */
 static void make_tensor(problem *p, const sema_tensor *t, uint64_t *seed)
 {
 	int size = t->dtype == DTYPE_BF16 || t->dtype == DTYPE_F16 ? 2 : 4;
 	int64_t stride = 1, at, last, end = 0;
+	bool unaligned = p->c.unaligned && !is_mapped(p, t);
 	size_t bytes;
 
 	for (int d = t->rank - 1; d >= 0; d--) {
 		p->stride[t->id][d] = stride;
 		stride *= dim_extent(p, &t->dim[d]);
 		if (d == t->rank - 1)
-			stride = p->c.unaligned ? stride + 3 : (stride + 15) / 8 * 8;
+			stride = unaligned ? stride + 3 : (stride + 15) / 8 * 8;
 	}
 	for (int64_t n = 0; (at = place(p, t, n, &last)) >= 0; n++)
 		end = at + 1 > end ? at + 1 : end;
@@ -221,7 +234,7 @@ static void make_tensor(problem *p, const sema_tensor *t, uint64_t *seed)
 	p->memory[t->id] = aligned_alloc(64, (bytes + 127) / 64 * 64);
 	assert_non_null(p->memory[t->id]);
 	memset(p->memory[t->id], 0xff, (bytes + 127) / 64 * 64);
-	p->data[t->id] = (uint8_t *)p->memory[t->id] + (p->c.unaligned ? size : 0);
+	p->data[t->id] = (uint8_t *)p->memory[t->id] + (unaligned ? size : 0);
 	for (int64_t n = 0; !t->output && (at = place(p, t, n, &last)) >= 0; n++)
 		put(p->data[t->id], t->dtype, at,
 			t->dtype == DTYPE_I32

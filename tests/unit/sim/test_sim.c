@@ -106,7 +106,7 @@ static void must_be_clean(machine *m)
 /* --- faults --- */
 
 #define DECLARATIONS                                                                               \
-	"in x : bf16[]\nin n : i32\nin z : f32[]\nout y : f32[]\n"                                 \
+	"in x : bf16[]\nin n : i32\nin z : f32[]\nout y : f32[]\nout o : bf16[]\n"                 \
 	"shared k : bf16[2, 32, 16] swizzle 1 at 0\n"                                              \
 	"shared k2 : bf16[1, 32, 16] swizzle 1 at 0 shares k\n"                                    \
 	"shared f : f32[1, 32, 16] swizzle 2 at 4096\n"                                            \
@@ -114,6 +114,8 @@ static void must_be_clean(machine *m)
 	"rowv r : i32[32]\n"
 
 #define FILLED "fill k[0] = bf16(1.0)\nbarrier\n"
+#define ROWS "store.rows o[i64(row * 16)] = k[0]\n"
+#define OWN_ROWS "map a = bf16(1.0)\nstsm k[0] = a\n"
 #define COPIED "copy k[0] = x[i64(row * 16)]\n"
 
 static const struct {
@@ -161,6 +163,31 @@ static const struct {
 		"fill f[0] = 0.0\nbarrier\nmap m = f[0, 31 - row, 0]\n"
 		"store.shared f[0, 0:+32, 0:+1] = m over m"},
 	{SIM_RACE, 0, "map m = f32(lane)\nstore.shared f[0, 0:+32, 0:+1] = m over m"},
+	/* rows to memory: ordered in a warp, and nowhere else */
+	{SIM_UNSET_SHARED, 0, ROWS},
+	{SIM_UNSET_SHARED, 0, OWN_ROWS "store.rows o[i64(row * 16)] = k2[0]"},
+	{SIM_UNSET_SHARED, 0, "if warp == 1 {\n" OWN_ROWS "}\n" ROWS},
+	{SIM_FLIGHT_READ, 0, COPIED "commit\nbarrier\n" ROWS "wait 0"},
+	{SIM_RACE, 0, "fill k[0] = bf16(1.0)\n" ROWS},
+	{SIM_RACE, 0, COPIED "commit\nwait 0\n" ROWS},
+	{SIM_RACE, 0, FILLED ROWS "fill k[0] = bf16(0.0)"},
+	{SIM_RACE, 0, FILLED ROWS COPIED "commit\nwait 0"},
+	{SIM_RACE, 0, OWN_ROWS "store.rows o[i64(row * 16)] = k[0, 0:+16, 0:+16]"},
+	{SIM_RACE, 0,
+		OWN_ROWS "if warp == 1 {\nstore.rows o[i64(row * 16)] = k[0, 0:+30, 0:+16]\n}"},
+	{SIM_RACE, 0,
+		FILLED "if warp == 0 {\n" ROWS "}\nmap s = 1.0\nmap a = bf16(s)\n"
+		       "if warp == 1 {\nstsm k[0, -16:+32, 0:+16] = a\n}"},
+	{SIM_ALIGNMENT, 4, FILLED "store.rows o[i64(row * 16 + n)] = k[0]"},
+	{SIM_ALIGNMENT, 4, FILLED "store.rows o[i64(row * 16)] = k[0, 0:+32, n:+8]"},
+	{SIM_SHARED_BOUNDS, 8, FILLED "store.rows o[i64(row * 16)] = k[0, 0:+32, n:+16]"},
+	{SIM_SHARED_BOUNDS, 2, FILLED "store.rows o[i64(row * 16)] = k[n]"},
+	{SIM_GLOBAL_BOUNDS, 3592, FILLED "store.rows o[i64(row * 16 + n)] = k[0]"},
+	{SIM_GLOBAL_BOUNDS, -8, FILLED "store.rows o[i64(row * 16 + n)] = k[0]"},
+	{SIM_OUTPUT_CONFLICT, 0,
+		"fill k[0] = bf16(f32(row))\nbarrier\nstore.rows o[i64(row * 8)] = k[0]"},
+	{SIM_DIVERGENT_WARP, 0, FILLED "if lane < 16 {\n" ROWS "}"},
+	{SIM_OVERFLOW, 0x40000000, FILLED "store.rows o[i64(row * n)] = k[0] if row < 4"},
 	/* addresses */
 	{SIM_SHARED_BOUNDS, 0, "fill k[0, 1:+32, 0:+16] = bf16(1.0)"},
 	{SIM_SHARED_BOUNDS, 2, "fill k[n] = bf16(1.0)"},
@@ -236,6 +263,13 @@ static const struct {
 	{0, "map s = 1.0\nstore.shared f[0] = s over s\nmap s = f[0, row, col]"},
 	{0, "map m = f32(row)\nstore.shared f[0, 0:+32, 0:+1] = m over m"},
 	{0, "map m = f32(row)\nstore y[i64(row)] = m over m"},
+	/* what a warp does around its STORE.ROWS is ordered */
+	{0, OWN_ROWS ROWS "stsm k[0] = a\n" ROWS "ldsm a = k[0]"},
+	{0, "map s = 1.0\nstore.shared f[0] = s over s\nstore.rows y[i64(row * 16)] = f[0]\n"
+	    "map s = f[0, row, 15 - col]\n"},
+	{0, FILLED ROWS "ldsm a = k[0]\nbarrier\nfill k[0] = bf16(0.0)"},
+	{0, "if warp == 1 {\n" OWN_ROWS ROWS "}"},
+	{0, "store.rows o[-1] = k[0] if row < 0"},
 	/* nothing is evaluated where the predicate is false */
 	{0, "map m = 0.0\nstore y[i64(row - 40)] = x[i64(-1)] over m if n == 1"},
 	{0, "copy k[0] = x[i64(-1)] if row < 0\ncommit\nwait 0\nbarrier\nldsm a = k[0]"},
@@ -357,6 +391,31 @@ static void vectors_and_reductions(void **state)
 		assert_float_equal(at(&m, 2, row), sum, 1e-4);
 		assert_float_equal(at(&m, 3, row), top, 0);
 	}
+	machine_close(&m);
+}
+
+/* Rows of a part of a buffer, where the predicate holds; nothing else is touched. */
+static void rows_to_memory(void **state)
+{
+	machine m;
+	uint16_t *got;
+
+	(void)state;
+	machine_open(&m,
+		"in x : bf16[]\nout o : bf16[]\nshared k : bf16[2, 32, 32] swizzle 2 at 0\n"
+		"opa a : bf16[32, 32]",
+		"map a = bf16(f32(row * 32 + col) / 8.0)\nstsm k[1] = a\n"
+		"store.rows o[i64((31 - row) * 40)] = k[1, 0:+32, 8:+24] if row % 3 != 1",
+		0);
+	must_be_clean(&m);
+	got = m.memory[1];
+	for (int row = 0; row < 32; row++)
+		for (int col = 0; col < 40; col++) {
+			bool here = (31 - row) % 3 != 1 && col < 24;
+			float want = (float)((31 - row) * 32 + 8 + col) / 8;
+
+			assert_int_equal(got[row * 40 + col], here ? sim_to_bf16(want) : 0xffff);
+		}
 	machine_close(&m);
 }
 
@@ -560,6 +619,7 @@ int main(void)
 		cmocka_unit_test(sound_programs_are_clean),
 		cmocka_unit_test(products_of_every_type),
 		cmocka_unit_test(vectors_and_reductions),
+		cmocka_unit_test(rows_to_memory),
 		cmocka_unit_test(values),
 		cmocka_unit_test(sixteen_bits_round_to_nearest_even),
 		cmocka_unit_test(grids_run_on_a_pool),

@@ -11,6 +11,10 @@
 	{                                                                                          \
 		.spec = s, .dims = sizes, .defines = constants, .wild = inputs, HOPPER             \
 	}
+#define ODD(s, sizes, constants)                                                                   \
+	{                                                                                          \
+		.spec = s, .dims = sizes, .defines = constants, .unaligned = true, HOPPER          \
+	}
 #define LARGE(s, sizes, constants, factor)                                                         \
 	{                                                                                          \
 		.spec = s, .dims = sizes, .defines = constants, .scale = factor, HOPPER            \
@@ -160,6 +164,30 @@ static void wild_operands(void **state)
 	CHECK(cases);
 }
 
+/* Rows that leave by 16-byte stores: heads of a group in every number, half a cell of features, more
+ * of them than fit at a time; strides and addresses that allow none of it. */
+static void results(void **state)
+{
+	static const problem_case cases[] = {
+		PLAIN("gqa", "B=2,N=67,H=1,G=1", "D=40"),
+		PLAIN("gqa", "B=1,N=67,H=2,G=1", "D=40"),
+		PLAIN("gqa", "B=2,N=33,H=6,G=2", "D=48"),
+		PLAIN("gqa", "B=1,N=41,H=5,G=1", "D=40"),
+		PLAIN("gqa", "B=2,N=19,H=8,G=1", "D=48"),
+		PLAIN("gqa", "B=1,N=13,H=48,G=3", "D=16"),
+		PLAIN("mqa", "B=1,N=3,H=256", "D=16"),
+		PLAIN("two_simplicial", "B=1,N=13,H=16,G=1", "D=40,W1=3,W2=5"),
+		PLAIN("mha", "B=1,N=67,H=2", "D=16,E=120"),
+		PLAIN("mha", "B=1,N=67,H=2", "D=128,E=8,T=f16"),
+		ODD("mha", "B=1,N=67,H=2", "D=48"),
+		ODD("gqa", "B=2,N=33,H=6,G=2", "D=40,T=f16"),
+		ODD("two_simplicial", "B=1,N=13,H=6,G=2", "D=40,W1=3,W2=5"),
+	};
+
+	(void)state;
+	CHECK(cases);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +196,7 @@ int main(void)
 		cmocka_unit_test(other_specs),
 		cmocka_unit_test(several_chunks),
 		cmocka_unit_test(windows),
+		cmocka_unit_test(results),
 		cmocka_unit_test(large_scores),
 		cmocka_unit_test(wild_operands),
 	};

@@ -39,6 +39,7 @@ static void test_cases_read_back(void **state)
 {
 	(void)state;
 	round_trip("product");
+	round_trip("rows");
 	round_trip("exact");
 	round_trip("weights");
 	round_trip("flow");
@@ -54,6 +55,7 @@ static void test_cases_read_back(void **state)
 	"kernel t on sm_80 warps 2 {\n"                                                            \
 	"in q : bf16[]\nin x : f32[]\nin n : i32\nin stride : i64\nout o : bf16[]\n"               \
 	"shared keys : bf16[2, 64, 64]\nshared wide : f32[1, 32, 32]\n"                            \
+	"shared tall : bf16[1, 128, 64]\n"                                                         \
 	"acc s : f32[32, 64]\nacc narrow : f32[32, 32]\nopa a : bf16[32, 64]\n"                    \
 	"opa t : tf32[32, 64]\nopa ta : tf32[32, 64] over acc\nopb b : bf16[16, 64]\nopb h : "     \
 	"f16[16, 64]\n"                                                                            \
@@ -136,6 +138,19 @@ static const mistake parse_mistakes[] = {
 	{"mma a += a * b\n", "mma takes acc, opa, opb, not opa, opa, opb"},
 	{"store q[0] = s over s\n", "'q' is no output"},
 	{"store o[0] = 0 over s\n", "the value is f32, not i32"},
+	{"store.rows q[0] = keys[0]\n", "'q' is no output"},
+	{"store.rows o[0] = wide[0]\n", "a store of bf16 from a buffer of f32"},
+	{"store.rows o[0] = keys[0, 0:+64, 0:+4]\n",
+		"a store of rows of 8 bytes, not a multiple of 16"},
+	{"store.rows o[0] = keys[0, 0:+63, 0:+8]\n",
+		"63 rows are not shared out among 2 warps, 32 each at most"},
+	{"store.rows o[0] = tall[0]\n", "128 rows are not shared out among 2 warps"},
+	{"store.rows o[i64(col)] = keys[0]\n", "'col' has no meaning here"},
+	{"store.rows o[i64(lane)] = keys[0]\n",
+		"'lane' has no meaning here: the threads share the work"},
+	{"store.rows o[i64(i)] = keys[0]\n", "register tile 'i' cannot be read here"},
+	{"store.rows o[0] = keys[0] if 1\n", "the predicate is b1, not i32"},
+	{"store.rows o[0] = s\n", "expected a shared buffer, found 's'"},
 	{"store.shared wide[0] = s over s\n", "a region of 32 x 32 for a tile of 32 x 64"},
 	{"for v in 0 .. 1.0 {\n}\n", "a bound is i32, not f32"},
 	{"for v in 0 .. 4\n", "expected '{' at the end of the line"},
@@ -200,10 +215,19 @@ static const mistake verify_mistakes[] = {
 		"the value depends on which thread computes it"},
 	{"let v = warp\ncopy keys[0] = q[i64(v)]\n",
 		"the value depends on which thread computes it"},
+	{"store.rows o[0] = keys[0, 0:+64, 4:+8]\n", "first column is not a multiple of 8"},
+	{"store.rows o[0] = keys[0, 0:+64, 64:+8]\n", "the region is not inside 'keys'"},
+	{"store.rows o[0] = keys[lane % 2]\n",
+		"the region is not the same in all threads of the warp"},
+	{"let v = lane\nstore.rows o[i64(v)] = keys[0]\n",
+		"the value depends on which thread computes it"},
+	{"if lane == 0 {\nstore.rows o[0] = keys[0]\n}\n",
+		"not all threads of the warp come here together"},
 };
 
 /* What stays right next to them. */
 static const char *const fine[] = {
+	"let v = warp\nif v == 0 {\nstore.rows o[i64(row * 64 + v)] = keys[v] if row < n\n}\n",
 	SET "if warp == 0 {\nmma s += a[:, 0:+16] * b\nquad.max m\n}\n",
 	SET "any v = s < 0.0 over s\nif v {\nmma s += a[:, 0:+16] * b\n}\n",
 	SET "if lane == 0 {\nmap s = s * m\nreduce.max m, s\nstore o[i64(col)] = s over s\n}\n",

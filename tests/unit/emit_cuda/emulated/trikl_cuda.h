@@ -559,6 +559,28 @@ template <int GROUPS> void copy_wait()
 {
 }
 
+/* --- rows to global memory --- */
+
+template <int ROWS, int COLS, typename T, typename Buffer>
+void store_rows(T *to, const Buffer &from, int slot, int row, int col)
+{
+	constexpr int each = 16 / (int)sizeof(T), across = COLS / each, chunks = ROWS * across;
+	const emulator::gathered all = emulator::exchange({(uint64_t)(uintptr_t)to, 0, 0, 0});
+
+	for (int n = emulator::current->tid % 32; n < chunks; n += 32) {
+		T *there = (T *)(uintptr_t)all.lane[n / across][0] + n % across * each;
+
+		if (!all.lane[n / across][0])
+			continue;
+		if ((uintptr_t)there % 16) {
+			fprintf(stderr, "a store of 16 bytes that is not aligned\n");
+			abort();
+		}
+		memcpy(there, &from(slot, row + n / across, col + n % across * each), 16);
+	}
+	emulator::exchange({0, 0, 0, 0});
+}
+
 /* --- tensor cores --- */
 
 /* Element (row, k) of A and (k, col) of B lie in a register of some lane. Products are exact, sums
