@@ -70,6 +70,7 @@ typedef struct {
 	/* wgmma: row operands stay in shared memory and are read again for A of each outer position, so
 	 * that no registers hold them in between */
 	bool rows_again;
+	bool rows_through; /* wgmma: rows on their way to registers pass through the values' memory */
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */

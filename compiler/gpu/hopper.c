@@ -411,8 +411,8 @@ tile_program *gpu_hopper_lower(arena *a, const gpu_plan *plan, diags *d)
 	hopper_declare(&h);
 	gpu_windows(&g);
 	hopper_streams(&h);
-	if (plan->form->outers)
-		gpu_keep_rows(&g); /* without, they are a few instructions */
+	if (plan->own) /* windows end in many tiles of each block */
+		gpu_keep_rows(&g);
 	hopper_barriers(&h);
 	passes(&h);
 	gpu_epilogue(&g);

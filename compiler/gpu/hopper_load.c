@@ -143,8 +143,12 @@ static void declare_streams(hopper *h)
 	}
 	if (!cols)
 		return;
-	h->rows = tile_shared_again(g->p, g->s->at, "rows", h->plan->operand, 1, h->plan->rows,
-		cols, first_value(h));
+	if (h->plan->rows_through)
+		h->rows = tile_shared_again(g->p, g->s->at, "rows", h->plan->operand, 1,
+			h->plan->rows, cols, first_value(h));
+	else
+		h->rows = tile_shared(
+			g->p, g->s->at, "rows", h->plan->operand, 1, h->plan->rows, cols);
 	h->rows->what = "row operands on their way to registers";
 }
 
@@ -395,18 +399,19 @@ static void load_rows(hopper *h)
 			load_row_stream(h, s);
 }
 
-/* The values come last: rows pass through their memory. */
+/* Where rows pass through the values' memory, those come last. */
 void hopper_start(hopper *h, X base)
 {
 	gpu_cx *g = h->g;
+	bool through = h->plan->rows_through && h->rows;
 
 	if (base)
-		load_all(h, base, true, false);
+		load_all(h, base, true, !through);
 	load_rows(h);
-	if (h->rows && h->rows->shares) {
-		tile_fence_async(g->p, g->s->at);
-		tile_barrier(g->p, g->s->at);
-	}
+	if (!through)
+		return;
+	tile_fence_async(g->p, g->s->at);
+	tile_barrier(g->p, g->s->at);
 	if (base)
 		load_all(h, base, false, true);
 }

@@ -411,21 +411,13 @@ static void add_position(hopper *h, X step, void (*part)(hopper *))
 	set_outer(h);
 }
 
-static void second_scores(hopper *h)
-{
-	await_tile(h, h->key_full, 1, at_first(h));
-	fence(h, h->s[1], h->g->a[0], NULL, NULL);
-	score_product(h, 1, h->s[1]);
-}
-
 /* The first scores of a position; above them, but for the very first one, the last P V of the position
- * before, and below them its O += Gv W. Where rows are not in registers, there is room for the second
- * scores to be under way at the same time; else the branch's end keeps them apart from the sums. */
+ * before, and below them its O += Gv W. The branch's end keeps the second scores apart from those sums:
+ * both at once need more registers than there are. */
 static void begin_position(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
-	bool both = h->plan->rows_again;
 	X before = op2(g, TX_SUB, var(h, h->at.block),
 		tx_3(g->p, TX_SELECT, at_first(h), i32(g, 1), i32(g, 0)));
 
@@ -433,20 +425,14 @@ static void begin_position(hopper *h)
 	await_tile(h, h->key_full, 0, tx_bool(g->p, true));
 	fence(h, h->s[0], g->a[0], NULL, NULL);
 	score_product(h, 0, h->s[0]);
-	if (both)
-		second_scores(h);
 	tile_else(g->p);
 	await_tile(h, h->key_full, 0, at_first(h));
-	if (both)
-		await_tile(h, h->key_full, 1, at_first(h));
 	fence(h, g->sum, h->p, h->s[0], g->a[0]);
 	value_product(h, h->steps - 1, last_tile(h, before), false);
 	score_product(h, 0, h->s[0]);
-	if (both)
-		score_product(h, 1, h->s[1]);
 	if (h->at.outer)
 		add_position(h, previous_outer(h), hopper_load_own_gv);
-	wait(h, both ? 2 : 1, g->sum, h->p);
+	wait(h, 1, g->sum, h->p);
 	owed_done(h, is_next_block(h));
 	if (h->at.outer)
 		add_position(h, previous_outer(h), hopper_add_step);
@@ -471,10 +457,8 @@ static void build_c(hopper *h)
 /* The last P V of the position is left to the next one, with its Gv and its tile. */
 static void end_position(hopper *h)
 {
-	/* A behind a branch: among the exponentials it would wait for its loads */
 	await_tile(h, h->value_full, h->steps - 1, at_first(h));
 	load_freed(h);
-	build_next(h, hopper_build);
 	if (h->at.outer)
 		hopper_load_gv(h);
 	build_next(h, build_c);
@@ -483,8 +467,9 @@ static void end_position(hopper *h)
 /* The second scores, the first weights. */
 static void first_step(hopper *h)
 {
-	if (!h->plan->rows_again)
-		second_scores(h);
+	await_tile(h, h->key_full, 1, at_first(h));
+	fence(h, h->s[1], h->g->a[0], NULL, NULL);
+	score_product(h, 1, h->s[1]);
 	load_freed(h);
 	wait(h, 1, h->s[0], NULL);
 	keys_done(h, 0);
@@ -529,11 +514,12 @@ static void late_step(hopper *h)
 	load_freed(h);
 	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
 	keys_done(h, step + 1);
-	/* into the registers of A; the softmax hides the loads */
+	/* A's registers are free */
 	if (h->steps < 3)
 		build_next(h, hopper_load_rows);
 	build_next(h, hopper_load_vectors);
 	build_next(h, hopper_load_rest);
+	build_next(h, hopper_build);
 	softmax(h, step + 1);
 	wait(h, 0, g->sum, h->p);
 	values_done(h, step);

@@ -143,13 +143,12 @@ static int register_need(const gpu_plan *p, int key_tile)
 	return n + a + larger(scoring, making);
 }
 
-/* Rows pass through the memory of the first values. */
 static int64_t shared_need(const gpu_plan *p)
 {
 	const row_form *m = p->form;
 	int64_t bytes = BARRIERS, first = 0, rows = 0;
 
-	if (m->outers)
+	if (p->own)
 		bytes += (int64_t)p->rows * gpu_kept_words(m) * 4;
 
 	for (int i = 0; i < m->segments; i++)
@@ -176,7 +175,9 @@ static int64_t shared_need(const gpu_plan *p)
 		else if ((int64_t)p->rows * cols * 2 > rows)
 			rows = (int64_t)p->rows * cols * 2;
 	}
-	return bytes + hopper_merge_bytes(p) + (rows > first ? rows - first : 0);
+	if (p->rows_through)
+		rows = rows > first ? rows - first : 0;
+	return bytes + hopper_merge_bytes(p) + rows;
 }
 
 /* --- choices --- */
@@ -227,13 +228,14 @@ static bool choose_rows(gpu_plan *p, diags *d)
 	return true;
 }
 
-/* Whether A is made from rows at each outer position, and no rows are A as they are. */
+/* Whether A of each outer position is made from rows in f32: rows in registers would be unpacked once and
+ * stay so. Packed products are faster from registers. */
 static bool makes_a(const gpu_plan *p)
 {
 	const row_form *m = p->form;
 
 	for (int i = 0; i < m->segments; i++)
-		if (model_stream_find(&p->streams, m->segment[i].a) >= 0)
+		if (gpu_is_product(p, m->segment[i].a))
 			return false;
 	return m->outers > 0;
 }
@@ -306,6 +308,8 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 	if (!asked(x, wanted_keys(p, unit), unit, MOST_KEYS, &p->resident, d))
 		return false;
 	wanted = p->resident;
+	/* the values of the first block then come behind the rows, which delays a block's start */
+	p->rows_through = shared_need(p) > most;
 	if (shared_need(p) > most)
 		p->rows_again = false;
 	needed = shared_need(p);
