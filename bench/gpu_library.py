@@ -240,15 +240,17 @@ def check_layouts(kernel):
     assert Call(kernel, t).launch() == OK
     expected = t[5].clone()
 
-    def same(what, views):
+    def same(what, views, bits=True):
+        """The same bits; of a launch that another kernel takes, the same but for rounding."""
         out = outputs(2, 80, 4)
         status = Call(kernel, views + out).launch()
-        check(what, status == OK and torch.equal(out[0], expected), message() if status else "")
+        fine = torch.equal(out[0], expected) if bits else is_close(t[:5] + out)[0]
+        check(what, status == OK and fine, message() if status else "")
 
     same("strided rows", [torch.cat([x, x], -1)[..., :64] for x in t[:5]])
     same("heads before positions", [x.transpose(1, 2).contiguous().transpose(1, 2) for x in t[:5]])
     flat = [torch.cat([x.flatten()[:1], x.flatten()]) for x in t[:5]]
-    same("misaligned by one element", [f[1:].view(x.shape) for f, x in zip(flat, t)])
+    same("misaligned by one element", [f[1:].view(x.shape) for f, x in zip(flat, t)], bits=False)
     views = [x.transpose(-1, -2).contiguous().transpose(-1, -2) for x in t[:5]]
     status = Call(kernel, views + outputs(2, 80, 4)).launch()
     check("a last dimension that is not contiguous is refused", status == LAYOUT, message())

@@ -24,12 +24,16 @@ CASES = [
     ("2-simplicial H=128 W=(32,256)", "two_simplicial", "B=4,N=8192,H=128,G=1", ["W2=256"], None, 128),
     ("2-simplicial H=128 W=(32,1024)", "two_simplicial", "B=4,N=8192,H=128,G=1", ["W2=1024"], None, 128),
     ("2-simplicial H=64 W=(32,512)", "two_simplicial", "B=4,N=8192,H=64,G=1", [], None, 128),
+    ("2-simplicial H=64 W=(512,32)", "two_simplicial", "B=4,N=8192,H=64,G=1", ["W1=512", "W2=32"], None, 128),
+    ("2-simplicial H=32 G=4 W=(64,256)", "two_simplicial", "B=4,N=8192,H=32,G=4", ["W1=64", "W2=256"], None, 128),
+    ("2-simplicial H=16 G=16 W=(32,256)", "two_simplicial", "B=4,N=8192,H=16,G=16", ["W1=32", "W2=256"], None, 128),
     ("2-simplicial H=128 D=64", "two_simplicial", "B=4,N=8192,H=128,G=1", ["D=64"], None, 64),
     ("determinant H=128 D=96", "determinant", "B=4,N=8192,H=128,G=1", ["D=96"], None, 96),
-    ("causal D=128", "mha", "B=4,N=8192,H=16", [], "causal", 128),
+    ("pairwise H=128", "pairwise", "B=4,N=8192,H=128,G=1", [], None, 128),
+    ("causal D=128", "mha", "B=4,N=8192,H=16", ["D=128"], "causal", 128),
     ("causal D=64", "mha", "B=4,N=8192,H=16", ["D=64"], "causal", 64),
-    ("full D=128", "cross_attention", "B=4,N=8192,M=8192,H=16", [], "full", 128),
-    ("sliding window 512", "sliding_window", "B=4,N=8192,H=16,G=16", ["W=512"], 512, 128),
+    ("full D=128", "cross_attention", "B=4,N=8192,M=8192,H=16", ["D=128"], "full", 128),
+    ("sliding window 512", "sliding_window", "B=4,N=8192,H=16,G=16", ["W=512", "D=128"], 512, 128),
 ]
 
 

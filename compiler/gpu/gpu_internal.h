@@ -151,6 +151,8 @@ void gpu_build_columns(gpu_cx *g, int seg, X k, int cols);
 /* A product of streams that is computed in the operands' own type: one of two 16-bit numbers is
  * rounded once, more are multiplied in f32. */
 bool gpu_is_product(const gpu_plan *p, const expr *x);
+/* Whether A of a segment is the sum of two 16-bit operands, g->a and g->rest. */
+bool gpu_in_two_parts(const gpu_plan *p, int seg);
 /* A plain load of the operand's own type along its last dimension: rows can be copied as they are.
  */
 bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d);

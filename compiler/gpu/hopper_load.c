@@ -621,7 +621,7 @@ static tile_type vector_type(const hopper *h, const expr *x)
 
 /* Columns of Gv that registers hold at a time, where each row has its own: as many as a score tile
  * has free. */
-#define OWN_GV_COLUMNS 32
+#define OWN_GV_COLUMNS 64
 
 /* Whether each row has its own Gv, and registers hold it as it is staged. */
 static bool has_own_gv(hopper *h, int i)

@@ -301,15 +301,23 @@ X hopper_first_base(hopper *h)
 
 /* --- products --- */
 
+/* S = or += part of A times B. */
+static void part_product(hopper *h, tile_frag *s, int seg, tile_frag *a, X tile, X row, bool zero)
+{
+	tile_wgmma(h->g->p, h->g->m->segment[seg].b->at, tile_whole(s), tile_whole(a),
+		tile_part(h->key[seg], tile, row, i32(h->g, 0), h->plan->key_tile, a->cols), false,
+		zero);
+}
+
 void hopper_score_product(hopper *h, tile_frag *s, X tile, X row)
 {
 	gpu_cx *g = h->g;
 
-	for (int i = 0; i < g->m->segments; i++)
-		tile_wgmma(g->p, g->m->segment[i].b->at, tile_whole(s), tile_whole(g->a[i]),
-			tile_part(
-				h->key[i], tile, row, i32(g, 0), h->plan->key_tile, g->a[i]->cols),
-			false, i == 0);
+	for (int i = 0; i < g->m->segments; i++) {
+		part_product(h, s, i, g->a[i], tile, row, i == 0);
+		if (g->rest[i])
+			part_product(h, s, i, g->rest[i], tile, row, false);
+	}
 	tile_wgmma_commit(g->p, g->s->at);
 }
 
@@ -347,21 +355,40 @@ static X last_tile(const hopper *h, X block)
 	return tile_in(h, h->steps - 1, block);
 }
 
-static void fence(hopper *h, tile_frag *a, tile_frag *b, tile_frag *c, tile_frag *d)
+/* Up to three tiles and, with `a`, all of A. */
+static int list_tiles(hopper *h, tile_frag *const *tile, int n, bool a, tile_frag **list)
 {
-	tile_frag *f[4] = {a, b, c, d};
-	int n = 0;
+	gpu_cx *g = h->g;
+	int count = 0;
 
-	while (n < 4 && f[n])
-		n++;
-	tile_wgmma_fence(h->g->p, h->g->s->at, f, n);
+	while (count < n && tile[count]) {
+		list[count] = tile[count];
+		count++;
+	}
+	for (int i = 0; a && i < g->m->segments; i++) {
+		list[count++] = g->a[i];
+		if (g->rest[i])
+			list[count++] = g->rest[i];
+	}
+	return count;
 }
 
-static void wait(hopper *h, int groups, tile_frag *a, tile_frag *b)
-{
-	tile_frag *f[2] = {a, b};
+enum { MOST_TILES = 3 + 2 * MODEL_MAX_SEGMENTS };
 
-	tile_wgmma_wait(h->g->p, h->g->s->at, groups, f, b ? 2 : 1);
+static void fence(hopper *h, bool a, tile_frag *x, tile_frag *y, tile_frag *z)
+{
+	tile_frag *const tile[3] = {x, y, z};
+	tile_frag *list[MOST_TILES];
+
+	tile_wgmma_fence(h->g->p, h->g->s->at, list, list_tiles(h, tile, 3, a, list));
+}
+
+static void wait(hopper *h, int groups, bool a, tile_frag *x, tile_frag *y)
+{
+	tile_frag *const tile[2] = {x, y};
+	tile_frag *list[MOST_TILES];
+
+	tile_wgmma_wait(h->g->p, h->g->s->at, groups, list, list_tiles(h, tile, 2, a, list));
 }
 
 /* --- softmax --- */
@@ -423,16 +450,16 @@ static void begin_position(hopper *h)
 
 	tile_if_begin(g->p, at, is_first(h));
 	await_tile(h, h->key_full, 0, tx_bool(g->p, true));
-	fence(h, h->s[0], g->a[0], NULL, NULL);
+	fence(h, true, h->s[0], NULL, NULL);
 	score_product(h, 0, h->s[0]);
 	tile_else(g->p);
 	await_tile(h, h->key_full, 0, at_first(h));
-	fence(h, g->sum, h->p, h->s[0], g->a[0]);
+	fence(h, true, g->sum, h->p, h->s[0]);
 	value_product(h, h->steps - 1, last_tile(h, before), false);
 	score_product(h, 0, h->s[0]);
 	if (h->at.outer)
 		add_position(h, previous_outer(h), hopper_load_own_gv);
-	wait(h, 1, g->sum, h->p);
+	wait(h, 1, false, g->sum, h->p);
 	owed_done(h, is_next_block(h));
 	if (h->at.outer)
 		add_position(h, previous_outer(h), hopper_add_step);
@@ -468,10 +495,10 @@ static void end_position(hopper *h)
 static void first_step(hopper *h)
 {
 	await_tile(h, h->key_full, 1, at_first(h));
-	fence(h, h->s[1], h->g->a[0], NULL, NULL);
+	fence(h, true, h->s[1], NULL, NULL);
 	score_product(h, 1, h->s[1]);
 	load_freed(h);
-	wait(h, 1, h->s[0], NULL);
+	wait(h, 1, false, h->s[0], NULL);
 	keys_done(h, 0);
 	softmax(h, 0);
 	pack(h, 0);
@@ -486,16 +513,16 @@ static void middle_step(hopper *h, int step)
 
 	await_tile(h, h->value_full, step, first);
 	await_tile(h, h->key_full, step + 2, first);
-	fence(h, g->sum, now, h->p, g->a[0]);
+	fence(h, true, g->sum, now, h->p);
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	score_product(h, step + 2, now);
 	load_freed(h);
 	if (step + 3 == h->steps)
 		build_next(h, hopper_load_rows);
-	wait(h, 2, next, NULL);
+	wait(h, 2, false, next, NULL);
 	keys_done(h, step + 1);
 	softmax(h, step + 1);
-	wait(h, 1, g->sum, h->p);
+	wait(h, 1, false, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
 	if (h->at.outer && h->loads && step == early_step(h))
@@ -509,10 +536,10 @@ static void late_step(hopper *h)
 	gpu_cx *g = h->g;
 
 	await_tile(h, h->value_full, step, at_first(h));
-	fence(h, g->sum, h->p, NULL, NULL);
+	fence(h, false, g->sum, h->p, NULL);
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	load_freed(h);
-	wait(h, 1, h->s[(step + 1) & 1], g->a[0]);
+	wait(h, 1, true, h->s[(step + 1) & 1], NULL);
 	keys_done(h, step + 1);
 	/* A's registers are free */
 	if (h->steps < 3)
@@ -521,7 +548,7 @@ static void late_step(hopper *h)
 	build_next(h, hopper_load_rest);
 	build_next(h, hopper_build);
 	softmax(h, step + 1);
-	wait(h, 0, g->sum, h->p);
+	wait(h, 0, false, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
 }
@@ -531,9 +558,9 @@ static void drain(hopper *h, X count)
 	gpu_cx *g = h->g;
 	X last = h->at.outer ? op2(g, TX_SUB, h->chunk_steps, i32(g, 1)) : NULL;
 
-	fence(h, g->sum, h->p, NULL, NULL);
+	fence(h, false, g->sum, h->p, NULL);
 	value_product(h, h->steps - 1, last_tile(h, op2(g, TX_SUB, count, i32(g, 1))), false);
-	wait(h, 0, g->sum, h->p);
+	wait(h, 0, false, g->sum, h->p);
 	if (h->loads)
 		owed_done(h, op2(g, TX_LT, count, h->loads));
 	load_freed(h);

@@ -98,7 +98,7 @@ static void operand_registers(const gpu_plan *p, int *rows, int *vectors, int *a
 	}
 	for (int i = 0; i < m->segments; i++)
 		if (model_stream_find(&p->streams, m->segment[i].a) < 0)
-			*a += pad(m->segment[i].d->extent, 16) / 4;
+			*a += pad(m->segment[i].d->extent, 16) / (gpu_in_two_parts(p, i) ? 2 : 4);
 }
 
 static int larger(int a, int b)
@@ -189,7 +189,8 @@ static int widest_tile(const gpu_plan *p, int aim)
 	/* with outer axes blocks of 256 keys, which a window of as many or twice as many fills */
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
 		if (register_need(p, sizes[i]) <= aim &&
-			(!p->form->outers || 256 % (2 * sizes[i]) == 0))
+			(!p->form->outers || 256 % (2 * sizes[i]) == 0) &&
+			(!making_registers(p) || sizes[i] <= 32)) /* measured: wider ones spill */
 			return sizes[i];
 	return 0;
 }

@@ -197,10 +197,10 @@ void gpu_declare_stream(gpu_cx *g, int s)
 
 /* Products of many normal numbers have long tails: rounding A to 16 bits then moves the largest
  * scores, which are what a row attends to, by more than P and V are rounded. */
-static bool in_two_parts(const gpu_cx *g, int seg)
+bool gpu_in_two_parts(const gpu_plan *p, int seg)
 {
-	return g->m->outers > 1 && g->plan->family == GPU_MMA && g->plan->operand != TILE_F32 &&
-	       !gpu_is_product(g->plan, g->m->segment[seg].a);
+	return p->form->outers > 1 && p->operand != TILE_F32 &&
+	       !gpu_is_product(p, p->form->segment[seg].a);
 }
 
 void gpu_declare_a(gpu_cx *g, int seg)
@@ -221,7 +221,7 @@ void gpu_declare_a(gpu_cx *g, int seg)
 	g->a[seg] = tile_register(g->p, a->at, "a", LAYOUT_OPA, g->plan->operand, g->plan->rows,
 		pad16(g->m->segment[seg].d->extent));
 	g->a[seg]->what = "A of this outer step";
-	if (!in_two_parts(g, seg))
+	if (!gpu_in_two_parts(g->plan, seg))
 		return;
 	g->rest[seg] = tile_register(g->p, a->at, "a_rest", LAYOUT_OPA, g->plan->operand,
 		g->plan->rows, g->a[seg]->cols);
