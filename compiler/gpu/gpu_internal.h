@@ -62,7 +62,8 @@ struct gpu_cx {
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates, where a tensor may be read */
 	/* Where rows walk on their own (plan->own), on the last outer axis: `outer_step` counts
 	 * positions from each row's first one, low, high, full_low and full_high of the axis are
-	 * such numbers, and `outer_at` is the row's coordinate, which may lie outside of the axis.
+	 * such numbers, and `outer_at` is the row's coordinate, which may lie outside of the axis. Where
+	 * warps take turns (plan->split) both are the coordinate, which may lie beyond the last one.
 	 * Else both are NULL. */
 	X outer_step, outer_at;
 	X walk_first; /* the block's first row's first position */
@@ -118,6 +119,8 @@ X gpu_row_in_block(gpu_cx *g);              /* of the current element of a regis
 bool gpu_can_walk(const row_form *m);
 /* Sets outer, outer_step and outer_at for that many positions from each row's first one on. */
 void gpu_walk_to(gpu_cx *g, X step);
+/* The same to a position that may lie behind the last one. */
+void gpu_outer_to(gpu_cx *g, X at);
 void gpu_block_rows(gpu_cx *g);
 void gpu_windows(gpu_cx *g);
 /* Least and greatest key that some row of this warp sees. */
