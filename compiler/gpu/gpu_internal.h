@@ -110,6 +110,8 @@ void gpu_epilogue(gpu_cx *g); /* results of O, l and m to the outputs */
 /* Results go through this memory: once a warp has come to the epilogue, nothing is on its way to it,
  * and no other warp reads it any more. */
 void gpu_results_declare(gpu_cx *g, tile_buffer *memory);
+/* --- variant.c --- */
+void gpu_plan_heads(gpu_plan *p); /* sets the range of heads of a wgmma plan */
 /* --- window.c --- */
 int gpu_block_row_count(const gpu_plan *p); /* different rows of a block: plan->rows / split */
 X gpu_row_number(gpu_cx *g);                /* its number, of the last row past the end */
