@@ -11,7 +11,7 @@
 #include "runtime/interface.h"
 #include "runtime/kernel.h"
 
-#define RT_BUNDLE_VERSION 1
+#define RT_BUNDLE_VERSION 2
 #define RT_BUNDLE_KERNELS 64
 #define RT_BUNDLE_IMAGES 32 /* of one kernel */
 

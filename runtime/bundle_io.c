@@ -302,8 +302,8 @@ static void kernel_map(bundle_io *io, rt_kernel_map *m)
 
 static void signature(bundle_io *io, rt_kernel_signature *k)
 {
-	int32_t *const plain[] = {
-		&k->threads, &k->rows, &k->shared, &k->query, &k->head, &k->group};
+	int32_t *const plain[] = {&k->threads, &k->rows, &k->shared, &k->query, &k->head, &k->group,
+		&k->heads_least, &k->heads_most};
 
 	array(io, k->entry, sizeof k->entry);
 	array(io, k->target, sizeof k->target);

@@ -167,6 +167,21 @@ static rt_status put_params(
 	return RT_OK;
 }
 
+/* --- heads --- */
+
+int64_t rt_kernel_heads(const rt_kernel_signature *k, const int64_t *length)
+{
+	if (k->head < 0 || k->group < 0 || length[k->head] <= 0 || length[k->group] <= 0)
+		return 0;
+	return length[k->head] / length[k->group];
+}
+
+bool rt_kernel_suits(const rt_kernel_signature *k, int64_t heads)
+{
+	return heads == 0 ||
+	       (heads >= k->heads_least && (k->heads_most == 0 || heads <= k->heads_most));
+}
+
 /* --- grid --- */
 
 /* Blocks of rows of one group, for all groups and batch coordinates. The kernel's arithmetic on both
@@ -288,8 +303,8 @@ bool rt_kernel_valid(const rt_kernel_signature *k)
 		     k->params <= RT_KERNEL_PARAMS && k->maps >= 0 && k->maps <= RT_KERNEL_MAPS &&
 		     k->batches >= 0 && k->batches <= RT_KERNEL_RANK && k->threads >= 1 &&
 		     k->threads <= 1024 && k->rows >= 1 && k->rows <= 1 << 20 && k->shared >= 0 &&
-		     k->entry[0] && memchr(k->entry, 0, sizeof k->entry) &&
-		     memchr(k->target, 0, sizeof k->target);
+		     k->heads_least >= 0 && k->heads_most >= 0 && k->entry[0] &&
+		     memchr(k->entry, 0, sizeof k->entry) && memchr(k->target, 0, sizeof k->target);
 
 	if (!valid || !is_length(k, k->query) || !is_length(k, k->head) || !is_length(k, k->group))
 		return false;

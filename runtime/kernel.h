@@ -53,6 +53,9 @@ typedef struct {
 	char target[16];               /* "sm_90a" */
 	int32_t threads, rows, shared; /* of a block; shared in bytes, dynamic */
 	int32_t query, head, group;    /* indices of lengths, or -1 */
+	/* It is right for any number of query heads a group, and another kernel of the program may be
+	 * faster for less or more than these; 0: no bound. */
+	int32_t heads_least, heads_most;
 	int32_t batches,
 		batch[RT_KERNEL_RANK]; /* lengths: the rows are there for each of them, and `group` */
 	int32_t tensors, lengths, params;
@@ -79,6 +82,10 @@ typedef struct {
 	_Alignas(64) unsigned char parameters[RT_KERNEL_PARAMETERS];
 } rt_kernel_packed;
 
+/* Query heads a group of such a launch; 0: it has none. */
+int64_t rt_kernel_heads(const rt_kernel_signature *k, const int64_t *length);
+/* Whether that number lies in the kernel's range; 0 always does. */
+bool rt_kernel_suits(const rt_kernel_signature *k, int64_t heads);
 /* Size of the parameter block. */
 uint32_t rt_kernel_parameter_bytes(const rt_kernel_signature *k);
 /* Fills `out`. Errors: ARGUMENT (a tensor or output is missing, a param is out of range), LAYOUT

@@ -6,7 +6,9 @@
  *               cannot load is set aside for the next best
  *
  * A kernel that moves tensors by TMA cannot take every layout (rt_kernel_encode). A program that has
- * one also has, or can make when it is first needed, a kernel for all other tensors.
+ * one also has, or can make when it is first needed, a kernel for all other tensors. Kernels that are
+ * equal otherwise may be for different numbers of heads (rt_kernel_suits), which only concerns speed:
+ * where the right one is neither there nor can be made, another one runs.
  *
  * Threads: all functions may be called at once for one program, except rt_program_destroy, which
  * needs every launch to be finished; a program must be destroyed before its rt_gpu. */
@@ -55,9 +57,11 @@ rt_status rt_image_inspect(rt_image *i, int device, rt_module_info *info, rt_err
 
 typedef struct rt_program rt_program;
 
-/* Makes the kernel for tensors that TMA cannot take; called without locks, at most once at a time a
- * thread. Returns a status, and the source when that is RT_OK. */
-typedef rt_status rt_program_make(void *user, rt_image_source *source, rt_error *err);
+/* Makes the kernel for so many query heads a group, or for tensors that TMA cannot take (0); called
+ * without locks, at most once at a time a thread. Returns a status, and the source when that is
+ * RT_OK. */
+typedef rt_status rt_program_make(
+	void *user, int64_t heads, rt_image_source *source, rt_error *err);
 
 /* A program of no image yet; NULL: out of memory. `name`: in messages, copied. */
 rt_program *rt_program_create(rt_gpu *gpu, const char *name);
@@ -68,15 +72,17 @@ bool rt_program_add(rt_program *p, const rt_image_source *source);
 void rt_program_on_demand(rt_program *p, rt_program_make *make, void *user);
 /* The images' targets, each once: "sm_80, sm_90a". */
 void rt_program_targets(const rt_program *p, const char *separator, char *out, size_t size);
-/* The best image for a device. Errors: those of rt_gpu_driver, NO_CODE (names the targets). */
+/* The best image for a device, whatever the number of heads. Errors: those of rt_gpu_driver, NO_CODE (names the targets). */
 rt_status rt_program_best(rt_program *p, int device, rt_image **image, rt_error *err);
 /* The code of the first image. */
 const void *rt_program_code(const rt_program *p, size_t *size);
-/* Loads all that a launch on the device may need. Errors: those of rt_gpu_driver, rt_module_prepare
- * and the maker; NO_CODE names the targets that there are. */
+/* Loads all that a launch on the device may need, and makes it first where there is a maker. Errors:
+ * those of rt_gpu_driver, rt_module_prepare and the maker; NO_CODE names the targets that there are. A
+ * kernel for a number of heads that cannot be made is none. */
 rt_status rt_program_prepare(rt_program *p, int device, rt_error *err);
 /* The image that takes such a launch, and its packed arguments; packed->grid[0] = 0: there is
- * nothing to do, and *image is undefined. `stream`: nothing is made while it is captured (CAPTURE).
+ * nothing to do, and *image is undefined. `stream`: nothing is made while it is captured (CAPTURE
+ * where nothing there takes the tensors).
  * Errors: those of rt_kernel_pack, NO_CODE, LAYOUT (no image takes these tensors). */
 rt_status rt_program_select(rt_program *p, const rt_kernel_args *args, int device, cu_stream stream,
 	rt_kernel_packed *packed, rt_image **image, rt_error *err);

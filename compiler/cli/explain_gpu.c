@@ -52,6 +52,7 @@ cli_status explain_gpu(unit *u, sema_spec *s, const cli_target *target, const pr
 {
 	const arch *a = target->arch;
 	device_tuned tuned;
+	gpu_choice variant;
 	const row_form *form;
 	double ms;
 	cli_status status = gpu_form(u, s, a->name, &form, &ms);
@@ -66,6 +67,8 @@ cli_status explain_gpu(unit *u, sema_spec *s, const cli_target *target, const pr
 	device_build b = {.arena = u->arena, .form = form, .arch = a, .diags = u->diags};
 	if (gpu_tuned_native(u, s, form, target, p, &tuned))
 		b.choice = &tuned.choice;
+	if ((!b.choice || !b.choice->count) && gpu_suited(form, a, p, &variant))
+		b.choice = &variant;
 	bool made = device_build_until(&b, DEVICE_TILE);
 	status = unit_flush(u);
 	if (status == CLI_OK && made) {

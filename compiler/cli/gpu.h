@@ -26,6 +26,11 @@ bool gpu_tuned(
 /* The same for code of --target native, which asks the driver for its device. */
 bool gpu_tuned_native(unit *u, sema_spec *s, const row_form *form, const cli_target *target,
 	const problem *p, device_tuned *t);
+/* Query heads a group of the problem; 0: it has no groups, or p is NULL. */
+int64_t gpu_heads(const row_form *form, const problem *p);
+/* The choice that a kernel for the problem is compiled with, where nothing was tuned: NULL, or a
+ * variant in *c. */
+const gpu_choice *gpu_suited(const row_form *form, const arch *a, const problem *p, gpu_choice *c);
 /* One line about a failure of the runtime, the compiler's log after it; the exit code. */
 cli_status gpu_failed(const options *o, const char *what, rt_error *err);
 
@@ -48,6 +53,7 @@ struct gpu_engine {
 	device_system *system;
 	device_kernel *kernel;
 	device_tuned tuned; /* choice.device NULL: nothing is remembered */
+	gpu_choice variant; /* where nothing was tuned, see gpu_suited */
 	rt_image *image;    /* that runs */
 	device_times times;
 	double driver_ms; /* of finding the device */
@@ -72,6 +78,8 @@ struct sim_engine {
 	const options *o;
 	unit *unit;
 	sema_spec *spec;
+	const problem *problem; /* NULL: any */
+	gpu_choice variant;
 	device_build build;
 	rt_kernel_signature signature;
 };

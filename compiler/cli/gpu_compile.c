@@ -74,6 +74,19 @@ bool gpu_tuned_native(unit *u, sema_spec *s, const row_form *form, const cli_tar
 	return found;
 }
 
+int64_t gpu_heads(const row_form *form, const problem *p)
+{
+	const sema_axis *head = form->head;
+	int64_t groups = p && head && head->group ? p->length[head->group->length->id] : 0;
+
+	return groups > 0 ? p->length[head->length->id] / groups : 0;
+}
+
+const gpu_choice *gpu_suited(const row_form *form, const arch *a, const problem *p, gpu_choice *c)
+{
+	return gpu_variant(form, a->name, gpu_heads(form, p), c) ? c : NULL;
+}
+
 cli_status gpu_failed(const options *o, const char *what, rt_error *err)
 {
 	bool input =

@@ -63,6 +63,9 @@ static cli_status compile(gpu_engine *g, unit *u, sema_spec *s, const engine *e,
 
 	if (!g->o->code && gpu_tuned(u, g->system, &r, e->problem, &g->tuned))
 		r.choice = &g->tuned.choice;
+	if (!g->o->code && (!r.choice || !r.choice->count) &&
+		gpu_suited(e->form, g->arch, e->problem, &g->variant))
+		r.choice = &g->variant;
 	u->diags = own;
 	if (g->o->code)
 		g->kernel = adopt(g, u, &r);
@@ -246,7 +249,9 @@ static cli_status settle_image(gpu_engine *g, problem *p)
 		device_program(g->kernel), &args, g->device, g->stream, &packed, &image, &err);
 
 	if (!status && image != g->image) {
-		message_note(g->o, "some tensor does not suit TMA: the portable kernel runs");
+		if (!rt_image_signature(image)->maps)
+			message_note(
+				g->o, "some tensor does not suit TMA: the portable kernel runs");
 		status = load(g, image, &err);
 	}
 	return status ? failed(g, &err) : CLI_OK;

@@ -28,8 +28,11 @@ static cli_status build_for(sim_engine *m, const arch *a, double *model_ms)
 		return CLI_INPUT;
 	}
 	device_build_clear(&m->build);
-	m->build = (device_build){
-		.arena = m->unit->arena, .form = form, .arch = a, .diags = m->unit->diags};
+	m->build = (device_build){.arena = m->unit->arena,
+		.form = form,
+		.arch = a,
+		.diags = m->unit->diags,
+		.choice = gpu_suited(form, a, m->problem, &m->variant)};
 	return build(m, m->unit);
 }
 
@@ -46,7 +49,7 @@ cli_status sim_open(unit *u, sema_spec *s, engine *e)
 	}
 	if (status != CLI_OK)
 		return status;
-	*m = (sim_engine){.o = u->o, .unit = u, .spec = s};
+	*m = (sim_engine){.o = u->o, .unit = u, .spec = s, .problem = e->problem};
 	status = build_for(m, list[0].arch, &e->model_ms);
 	e->form = (row_form *)m->build.form;
 	if (status == CLI_OK)

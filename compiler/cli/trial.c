@@ -30,7 +30,8 @@ static void compile(void *user, int64_t begin, int64_t end, int worker)
 		trial *t = &o->list[i];
 		device_request r = o->request;
 
-		r.choice = t->planned ? NULL : &t->choice;
+		if (!t->planned)
+			r.choice = &t->choice;
 		t->kernel = device_compile(o->e->gpu->system, &r, t->arena, o->said[i], &times);
 	}
 }
@@ -99,9 +100,12 @@ cli_status trials_open(unit *u, sema_spec *s, engine *e, int most, trial **list,
 	gpu_engine *g = e->gpu;
 	gpu_choice *choice = ARENA_ARRAY(u->arena, gpu_choice, most);
 	opening o = {u, e, gpu_request(u, s, e->form, g->arch, g->device), NULL, NULL};
-	int n = gpu_candidates(u->arena, e->form, g->arch->name, choice, most, u->diags);
+	int n = gpu_candidates(u->arena, e->form, g->arch->name, gpu_heads(e->form, e->problem),
+		choice, most, u->diags);
+	gpu_choice *suited = ARENA_NEW(u->arena, gpu_choice);
 	cli_status status = unit_flush(u);
 
+	o.request.choice = gpu_suited(e->form, g->arch, e->problem, suited);
 	o.list = *list = ARENA_ARRAY(u->arena, trial, n + 1);
 	o.said = ARENA_ARRAY(u->arena, diags *, n + 1);
 	if (status != CLI_OK)

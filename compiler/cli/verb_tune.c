@@ -23,21 +23,48 @@ static const char *column(const tuning *t, const sema_setting *x)
 	return x->axis ? arena_printf(t->u->arena, "%s %s", x->key, x->axis->name) : x->key;
 }
 
+static const sema_setting *find(const gpu_choice *c, const char *key)
+{
+	for (int i = 0; i < c->count; i++)
+		if (!strcmp(c->item[i].key, key))
+			return &c->item[i];
+	return NULL;
+}
+
+/* All settings that some trial has. */
+static gpu_choice columns(const tuning *t)
+{
+	gpu_choice all = t->list[0].choice;
+
+	for (int n = 1; n < t->count; n++)
+		for (int i = 0; i < t->list[n].choice.count; i++)
+			if (!find(&all, t->list[n].choice.item[i].key) && all.count < GPU_CHOICES)
+				all.item[all.count++] = t->list[n].choice.item[i];
+	return all;
+}
+
 static void print_heading(const tuning *t)
 {
-	const gpu_choice *c = &t->list[0].choice;
+	gpu_choice all = columns(t);
 
-	for (int i = 0; i < c->count; i++)
-		printf("  %10s", column(t, &c->item[i]));
+	for (int i = 0; i < all.count; i++)
+		printf("  %10s", column(t, &all.item[i]));
 	printf("  %9s  %6s  %9s  %7s  %8s\n", "registers", "blocks", "ms", "spread", "TFLOP/s");
 }
 
 static void print_trial(const tuning *t, int i)
 {
 	const trial *x = &t->list[i];
+	gpu_choice all = columns(t);
 
-	for (int k = 0; k < x->choice.count; k++)
-		printf("  %10lld", (long long)x->choice.item[k].integer);
+	for (int k = 0; k < all.count; k++) {
+		const sema_setting *s = find(&x->choice, all.item[k].key);
+
+		if (!s || s->word)
+			printf("  %10s", s ? s->word : "-");
+		else
+			printf("  %10lld", (long long)s->integer);
+	}
 	if (x->failure) {
 		printf("  %s\n", x->failure);
 		return;
@@ -82,7 +109,10 @@ static cJSON *choice_json(const gpu_choice *c)
 	cJSON *o = cJSON_CreateObject();
 
 	for (int i = 0; i < c->count; i++)
-		cJSON_AddNumberToObject(o, c->item[i].key, (double)c->item[i].integer);
+		if (c->item[i].word)
+			cJSON_AddStringToObject(o, c->item[i].key, c->item[i].word);
+		else
+			cJSON_AddNumberToObject(o, c->item[i].key, (double)c->item[i].integer);
 	return o;
 }
 

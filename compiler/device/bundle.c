@@ -1,6 +1,7 @@
 /* bundle: a spec compiled ahead of time for several targets.
  * in:  a row form and a target, one call a target      out: images of a bundle's kernel
- * A target whose kernel moves tensors by TMA gives an image for all other tensors too. */
+ * A target whose kernel moves tensors by TMA gives an image for all other tensors too, and images for
+ * few heads a group where gpu_variants has them. */
 #include "device/device.h"
 #include "device/clock.h"
 #include <string.h>
@@ -52,17 +53,15 @@ static bool add_cubin(
 	return made;
 }
 
-bool device_bundle_add(device_bundle *b, const row_form *form, const arch *a, diags *d,
-	bool *by_tma, rt_error *err)
+static bool add_plan(device_bundle *b, const row_form *form, const arch *a,
+	const gpu_choice *choice, diags *d, bool *by_tma, rt_error *err)
 {
-	device_build build = {.arena = b->arena, .form = form, .arch = a, .diags = d};
+	device_build build = {
+		.arena = b->arena, .form = form, .arch = a, .diags = d, .choice = choice};
 	rt_kernel_signature k;
 	text ptx = {0};
 	bool made = true;
 
-	*by_tma = false;
-	if (has_target(b, a->name))
-		return true;
 	made = device_build_until(&build, DEVICE_PTX) && device_signature(&build, &k) &&
 	       device_emit(&build, DEVICE_PTX, &ptx);
 	if (made && b->assembler)
@@ -72,5 +71,22 @@ bool device_bundle_add(device_bundle *b, const row_form *form, const arch *a, di
 	device_times_add(&b->times, &build.times);
 	text_free(&ptx);
 	device_build_clear(&build);
+	return made;
+}
+
+bool device_bundle_add(device_bundle *b, const row_form *form, const arch *a, diags *d,
+	bool *by_tma, rt_error *err)
+{
+	gpu_choice variant[GPU_VARIANTS];
+	bool made, tma;
+	int n;
+
+	*by_tma = false;
+	if (has_target(b, a->name))
+		return true;
+	made = add_plan(b, form, a, NULL, d, by_tma, err);
+	n = made ? gpu_variants(form, a->name, variant) : 0;
+	for (int i = 0; i < n && made; i++)
+		made = add_plan(b, form, a, &variant[i], d, &tma, err);
 	return made;
 }

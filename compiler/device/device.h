@@ -113,8 +113,8 @@ typedef struct {
 typedef struct device_kernel device_kernel;
 
 /* Code from the cache, else compiled. NULL: reported to `d`. Where the kernel moves tensors by TMA,
- * one for all other tensors is compiled when it is first needed: what the request points to must
- * live as long as the kernel. */
+ * one for all other tensors is compiled when it is first needed, and so are the variants of a request
+ * without choice (gpu_variants): what the request points to must live as long as the kernel. */
 device_kernel *device_compile(
 	device_system *s, const device_request *r, arena *a, diags *d, device_times *t);
 /* A kernel with code that somebody else made for the same request: PTX or a cubin. */
@@ -141,7 +141,7 @@ typedef struct {
 	device_times times;
 } device_bundle;
 
-/* Adds the code for a target, unless it is there. *by_tma: it cannot take every tensor; then code
+/* Adds the code for a target, with its variants, unless it is there. *by_tma: it cannot take every tensor; then code
  * for device_portable_arch() belongs beside it. False: reported to `d`, or in `err` what ptxas
  * said. */
 bool device_bundle_add(device_bundle *b, const row_form *form, const arch *a, diags *d,

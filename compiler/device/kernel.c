@@ -1,7 +1,8 @@
 /* kernel: a request's code as a program that can be launched.
- * in:  an artifact       out: a program, with the compiler behind it for tensors that TMA cannot take
+ * in:  an artifact       out: a program, with the compiler behind it for what the artifact does not suit
  * A kernel on wgmma and TMA has a companion: the same spec for the portable architecture of the
- * device, compiled when it is first needed. */
+ * device. It may have variants for other numbers of heads (gpu_variants). Both are compiled when they
+ * are first needed. */
 #include "device/system.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,21 +14,32 @@ struct device_kernel {
 };
 
 /* Of the compiler's messages the first error. */
-static rt_status compile_failed(const diags *d, const char *name, rt_error *err)
+static rt_status compile_failed(const diags *d, const char *name, int64_t heads, rt_error *err)
 {
 	for (int n = 0; n < d->list.count; n++)
 		if (d->list.item[n].severity == DIAG_ERROR)
-			return rt_error_set(err, RT_LAYOUT, NULL,
-				"'%s' has no kernel for tensors that are not aligned to 16 bytes: "
-				"%s",
-				name, d->list.item[n].message);
+			return rt_error_set(err, RT_LAYOUT, NULL, "'%s' has no kernel for %s: %s",
+				name,
+				heads ? "this number of heads"
+				      : "tensors that are not aligned to 16 bytes",
+				d->list.item[n].message);
 	return rt_error_set(err, RT_NO_MEMORY, NULL, "out of memory");
 }
 
-static rt_status make_companion(void *user, rt_image_source *out, rt_error *err)
+/* In place of the request's kernel: the one for so many heads, or for every tensor (0). */
+static void turn_request(device_request *r, int64_t heads, gpu_choice *choice)
+{
+	if (heads == 0)
+		r->arch = device_portable_arch(r->arch);
+	/* without choice: sizes that were found are those of the other kernel */
+	r->choice = heads && gpu_variant(r->form, r->arch->name, heads, choice) ? choice : NULL;
+}
+
+static rt_status make_other(void *user, int64_t heads, rt_image_source *out, rt_error *err)
 {
 	device_kernel *k = user;
 	device_request r = k->request;
+	gpu_choice choice;
 	device_times times;
 	const arch *code_arch;
 	arena *a = arena_create();
@@ -38,14 +50,13 @@ static rt_status make_companion(void *user, rt_image_source *out, rt_error *err)
 	if (!a)
 		return rt_error_set(err, RT_NO_MEMORY, NULL, "out of memory");
 	d = diags_create(a, r.source);
-	r.arch = device_portable_arch(r.arch);
-	r.choice = NULL; /* sizes that were found for the other kernel */
+	turn_request(&r, heads, &choice);
 	blob = device_find(k->system, &r, a, d, &code_arch, &times);
 	if (blob)
 		*out = device_artifact_source(
 			blob, code_arch, (rt_kernel_signature *)out->signature);
 	else
-		status = compile_failed(d, r.form->spec->name, err);
+		status = compile_failed(d, r.form->spec->name, heads, err);
 	arena_destroy(a);
 	return status;
 }
@@ -70,7 +81,7 @@ device_kernel *device_wrap(device_system *s, const device_request *r, rt_blob *b
 		return NULL;
 	}
 	if (signature.maps && device_portable_arch(r->arch))
-		rt_program_on_demand(k->program, make_companion, k);
+		rt_program_on_demand(k->program, make_other, k);
 	return k;
 }
 

@@ -64,6 +64,8 @@ static void put_choice(rt_cache_digest *d, const gpu_choice *c)
 
 	gpu_choice_print(c, &t);
 	rt_cache_key_text(d, "choice", t.data ? t.data : "");
+	rt_cache_key_int(d, "heads_least", c->heads_least);
+	rt_cache_key_int(d, "heads_most", c->heads_most);
 	text_free(&t);
 }
 

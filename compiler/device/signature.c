@@ -167,6 +167,8 @@ bool device_signature(const device_build *b, rt_kernel_signature *k)
 	k->threads = 32 * b->program->warps;
 	k->rows = b->plan.split > 1 ? b->plan.rows / b->plan.split : b->plan.rows;
 	k->shared = (int32_t)b->program->shared_bytes;
+	k->heads_least = b->plan.heads_least;
+	k->heads_most = b->plan.heads_most;
 	describe_grid(b->form, k);
 	k->tensors = s->tensor.count;
 	for (int t = 0; t < k->tensors; t++)

@@ -72,8 +72,8 @@ static bool is_new(const candidates *l, const char *s)
 	return true;
 }
 
-/* Adds what the planner makes of a choice; false: nothing fits it. */
-static bool try(candidates *l, const gpu_choice *choice, diags *d)
+/* Adds what the planner makes of a choice; false: nothing fits it. `own`: by itself. */
+static bool try(candidates *l, const gpu_choice *choice, bool own, diags *d)
 {
 	gpu_plan plan;
 	text t = {0};
@@ -81,7 +81,7 @@ static bool try(candidates *l, const gpu_choice *choice, diags *d)
 
 	if (made && l->count < MOST) {
 		candidate c = {.choice = gpu_choice_of(&plan),
-			.cost = choice ? estimate(arch_find(l->target), &plan) : 0,
+			.cost = own ? 0 : estimate(arch_find(l->target), &plan),
 			.number = l->count};
 
 		gpu_choice_print(&c.choice, &t);
@@ -94,15 +94,17 @@ static bool try(candidates *l, const gpu_choice *choice, diags *d)
 	return made;
 }
 
-static void try_sizes(candidates *l, int rows, int warps, int tile, int tiles, int stages)
+static void try_sizes(
+	candidates *l, int rows, int warps, int tile, int tiles, int stages, const char *more)
 {
 	gpu_choice c;
 	text t = {0};
 
-	text_printf(&t, "rows = %d, warps = %d, tile %s = %d, resident %s = %d, stages = %d", rows,
-		warps, l->form->inner->name, tile, l->form->inner->name, tile * tiles, stages);
+	text_printf(&t, "rows = %d, warps = %d, tile %s = %d, resident %s = %d, stages = %d%s",
+		rows, warps, l->form->inner->name, tile, l->form->inner->name, tile * tiles, stages,
+		more);
 	if (gpu_choice_parse(l->form, t.data, &c))
-		try(l, &c, diags_create(l->arena, l->form->spec->src));
+		try(l, &c, false, diags_create(l->arena, l->form->spec->src));
 	text_free(&t);
 }
 
@@ -118,7 +120,37 @@ static void try_all(candidates *l)
 				for (int stages = 1; stages <= 2; stages++)
 					for (int each = 16; each <= 32; each += 16)
 						try_sizes(l, rows[r], rows[r] / each, tile,
-							tiles[n], stages);
+							tiles[n], stages, "");
+}
+
+/* Warps that share their rows, rows that walk on their own: products of warpgroups alone can. */
+static void try_shared(candidates *l)
+{
+	static const char *const more[] = {", split = 2", ", split = 2, walk = rows", ", split = 4",
+		", split = 4, walk = rows", ", walk = rows"};
+
+	if (!l->form->outers || !arch_has(arch_find(l->target), ARCH_WGMMA))
+		return;
+	for (int rows = 128; rows <= 256; rows += 128)
+		for (int tile = 32; tile <= 64; tile += 16)
+			for (int tiles = 2; tiles <= 10; tiles += 2)
+				for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+					try_sizes(l, rows, rows / 16, tile, tiles, 1, more[i]);
+}
+
+/* The planner's own plans, that for the number of heads first. */
+static bool try_own(candidates *l, int64_t heads, diags *d)
+{
+	gpu_choice variant[GPU_VARIANTS], suited;
+	int n = gpu_variants(l->form, l->target, variant);
+
+	if (gpu_variant(l->form, l->target, heads, &suited) && !try(l, &suited, true, d))
+		return false;
+	if (!try(l, NULL, true, d))
+		return false;
+	for (int i = 0; i < n; i++)
+		try(l, &variant[i], true, d);
+	return true;
 }
 
 static int by_cost(const void *x, const void *y)
@@ -130,15 +162,16 @@ static int by_cost(const void *x, const void *y)
 	return a->number - b->number;
 }
 
-int gpu_candidates(
-	arena *a, const row_form *m, const char *target, gpu_choice *list, int most, diags *d)
+int gpu_candidates(arena *a, const row_form *m, const char *target, int64_t heads, gpu_choice *list,
+	int most, diags *d)
 {
 	candidates l = {.arena = a, .form = m, .target = target};
 
 	l.item = ARENA_ARRAY(a, candidate, MOST);
-	if (!try(&l, NULL, d))
+	if (!try_own(&l, heads, d))
 		return 0;
 	try_all(&l);
+	try_shared(&l);
 	qsort(l.item, (size_t)l.count, sizeof *l.item, by_cost);
 	if (most > l.count)
 		most = l.count;

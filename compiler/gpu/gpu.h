@@ -3,6 +3,7 @@
  *   plan.c       row form + architecture + schedule -> rows, key tile, resident keys, slots, warps
  *   choice.c     sizes chosen by trying: the settings of a schedule, as data and as text
  *   candidates.c plans worth trying
+ *   variant.c    which plan suits how many query heads a key head
  *   value.c      checked expressions -> tile values
  *   window.c     rows of a block, their windows, the block's union of them
  *   stage.c      row operands and outer positions in shared memory
@@ -42,6 +43,7 @@ typedef struct {
 	sema_setting item[GPU_CHOICES];
 	int count;
 	const char *device; /* where they were the fastest, for people; NULL: they are only tried */
+	int heads_least, heads_most; /* of a variant, as in gpu_plan; else 0 */
 } gpu_choice;
 
 /* What was decided, with the reason for each choice (`explain`, --emit plan). */
@@ -71,6 +73,9 @@ typedef struct {
 	 * that no registers hold them in between */
 	bool rows_again;
 	bool rows_through; /* wgmma: rows on their way to registers pass through the values' memory */
+	/* The numbers of query heads a key head (H/G) for which another plan is no faster; 0: no
+	 * bound. The program is right for any number. */
+	int heads_least, heads_most;
 	int d_offset[MODEL_MAX_SEGMENTS],
 		d_pad; /* first column of each segment; all, each padded to 16 */
 	int e_total;   /* value features of all outputs, each padded to 16 */
@@ -93,14 +98,25 @@ void gpu_plan_print(const gpu_plan *plan, text *out);
 
 /* All sizes of a plan, as the settings that would give it. */
 gpu_choice gpu_choice_of(const gpu_plan *plan);
-/* "rows = 64, warps = 4, tile k = 64, resident k = 256, stages = 1": what a schedule block would say. */
+/* "rows = 64, warps = 4, tile k = 64, resident k = 256, stages = 1": what a schedule block would say;
+ * behind it "split = 2" and "walk = rows" where a plan has them. */
 void gpu_choice_print(const gpu_choice *c, text *out);
 /* The reverse; false: not settings of this form. */
 bool gpu_choice_parse(const row_form *m, const char *from, gpu_choice *c);
-/* Up to `most` different plans that keep to the spec's schedule, the planner's own first, then the
- * others in the order of their estimated time. The number of them; 0: there is no plan, reported. */
-int gpu_candidates(
-	arena *a, const row_form *m, const char *target, gpu_choice *list, int most, diags *d);
+/* Up to `most` different plans that keep to the spec's schedule: the planner's own for so many query
+ * heads a key head first (0: any), then its own for others, then more in the order of their estimated
+ * time. The number of them; 0: there is no plan, reported. */
+int gpu_candidates(arena *a, const row_form *m, const char *target, int64_t heads, gpu_choice *list,
+	int most, diags *d);
+
+#define GPU_VARIANTS 2
+
+/* The planner's plans for few heads a group, beside its plan without choice, which is for the others:
+ * their settings and ranges, the most heads first. 0 where one plan suits all: no wgmma, no outer
+ * axes, no groups, or a schedule that sets rows, split or walk. */
+int gpu_variants(const row_form *m, const char *target, gpu_choice list[GPU_VARIANTS]);
+/* The one of them for so many heads; false: the plan without choice is the right one. */
+bool gpu_variant(const row_form *m, const char *target, int64_t heads, gpu_choice *choice);
 
 /* Kernel arguments in order: tensors (bases), then for each tensor the strides of all but its last
  * dimension (i64, elements), lengths (i32), params (i32 or f32), then `aligned` (i32: 1 when bases

@@ -62,7 +62,8 @@ struct gpu_cx {
 	X outer[SEMA_MAX_KEYS]; /* current outer coordinates, where a tensor may be read */
 	/* Where rows walk on their own (plan->own), on the last outer axis: `outer_step` counts
 	 * positions from each row's first one, low, high, full_low and full_high of the axis are
-	 * such numbers, and `outer_at` is the row's coordinate, which may lie outside of the axis.
+	 * such numbers, and `outer_at` is the row's coordinate, which may lie outside of the axis. Where
+	 * warps take turns (plan->split) both are the coordinate, which may lie beyond the last one.
 	 * Else both are NULL. */
 	X outer_step, outer_at;
 	X walk_first; /* the block's first row's first position */
@@ -109,6 +110,8 @@ void gpu_epilogue(gpu_cx *g); /* results of O, l and m to the outputs */
 /* Results go through this memory: once a warp has come to the epilogue, nothing is on its way to it,
  * and no other warp reads it any more. */
 void gpu_results_declare(gpu_cx *g, tile_buffer *memory);
+/* --- variant.c --- */
+void gpu_plan_heads(gpu_plan *p); /* sets the range of heads of a wgmma plan */
 /* --- window.c --- */
 int gpu_block_row_count(const gpu_plan *p); /* different rows of a block: plan->rows / split */
 X gpu_row_number(gpu_cx *g);                /* its number, of the last row past the end */
@@ -118,6 +121,8 @@ X gpu_row_in_block(gpu_cx *g);              /* of the current element of a regis
 bool gpu_can_walk(const row_form *m);
 /* Sets outer, outer_step and outer_at for that many positions from each row's first one on. */
 void gpu_walk_to(gpu_cx *g, X step);
+/* The same to a position that may lie behind the last one. */
+void gpu_outer_to(gpu_cx *g, X at);
 void gpu_block_rows(gpu_cx *g);
 void gpu_windows(gpu_cx *g);
 /* Least and greatest key that some row of this warp sees. */

@@ -475,10 +475,11 @@ void hopper_at(hopper *h, X step)
 				i32(g, h->plan->warps / 4 / split)));
 	h->place = step;
 	t = op2(g, TX_ADD, h->chunk0, step);
+	g->outer[last] = t;
 	if (h->plan->own)
 		gpu_walk_to(g, t);
-	else
-		g->outer[last] = t;
+	else if (split > 1) /* the last of them may have no position left */
+		gpu_outer_to(g, t);
 }
 
 /* At the current position, for rows that walk on their own the row's. */

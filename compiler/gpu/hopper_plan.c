@@ -297,16 +297,31 @@ static int wanted_keys(const gpu_plan *p, int unit)
 	return keys;
 }
 
+/* Where each row walks over its own outer positions, a block of keys that holds the windows of all
+ * its rows is loaded once: so many keys, or 0 where they do not fit shared memory. */
+static int whole_windows(const gpu_plan *p, int unit, int64_t most)
+{
+	int64_t keys = p->own ? model_window_width(p->form->spec, p->form->inner) : MOST_KEYS + 1;
+	gpu_plan whole = *p;
+
+	if (keys > MOST_KEYS)
+		return 0;
+	whole.resident = pad(keys + gpu_block_row_count(p) - 1, unit);
+	whole.rows_through = true;
+	return whole.resident <= MOST_KEYS && shared_need(&whole) <= most ? whole.resident : 0;
+}
+
 /* A block has an even number of steps, whole tiles. */
 static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 {
 	const sema_setting *x = gpu_setting(p, "resident");
 	int unit = 2 * p->key_tile > p->load ? 2 * p->key_tile : p->load;
 	int64_t most = a->shared_block, needed;
-	int wanted;
+	int wanted = wanted_keys(p, unit), whole;
 
 	p->chunk = p->form->outers ? CHUNK : 0;
-	if (!asked(x, wanted_keys(p, unit), unit, MOST_KEYS, &p->resident, d))
+	whole = whole_windows(p, unit, most);
+	if (!asked(x, whole > wanted ? whole : wanted, unit, MOST_KEYS, &p->resident, d))
 		return false;
 	wanted = p->resident;
 	/* the values of the first block then come behind the rows, which delays a block's start */

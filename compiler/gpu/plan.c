@@ -564,8 +564,10 @@ bool gpu_plan_make(
 	place_columns(p);
 	if (!choose_operands(p, a, d))
 		return false;
-	if (hopper_plan(p, a, d))
+	if (hopper_plan(p, a, d)) {
+		gpu_plan_heads(p);
 		return true;
+	}
 	return !diag_error_count(d) && choose_rows(p, d) && choose_key_tile(p, d) &&
 	       choose_resident(p, a, d);
 }

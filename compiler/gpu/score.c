@@ -44,7 +44,8 @@ X gpu_keys_seen(gpu_cx *g, X key0, int keys)
 	for (int o = 0; o < g->m->outers; o++)
 		ok = op2(g, TX_AND, ok,
 			between(g, g->full_low[1 + o],
-				gpu_is_walked(g, o) ? g->outer_step : g->outer[o],
+				g->outer_step && o + 1 == g->m->outers ? g->outer_step
+								       : g->outer[o],
 				g->full_high[1 + o]));
 	return ok;
 }

@@ -308,6 +308,14 @@ void gpu_walk_to(gpu_cx *g, X step)
 	g->outer[last] = max_(g, i32(g, 0), min_(g, end, g->outer_at));
 }
 
+void gpu_outer_to(gpu_cx *g, X at)
+{
+	int last = g->m->outers - 1;
+
+	g->outer_step = g->outer_at = at;
+	g->outer[last] = min_(g, sub(g, length_of(g, g->m->outer[last]), i32(g, 1)), at);
+}
+
 /* First and last key of each row as row vectors; a missing bound is the axis' end. */
 static void row_window(gpu_cx *g, const sema_axis *key, tile_frag *first, tile_frag *last)
 {
@@ -354,7 +362,7 @@ static X outer_seen(gpu_cx *g)
 	X ok = NULL;
 
 	for (int o = 0; o < g->m->outers; o++) {
-		X at = gpu_is_walked(g, o) ? g->outer_at : g->outer[o], in;
+		X at = g->outer_at && o + 1 == g->m->outers ? g->outer_at : g->outer[o], in;
 
 		in = tx_2(g->p, TX_AND, tx_2(g->p, TX_LE, tx_frag(g->p, g->outer_first[o]), at),
 			tx_2(g->p, TX_LE, at, tx_frag(g->p, g->outer_last[o])));

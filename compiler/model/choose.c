@@ -127,7 +127,7 @@ static int64_t keys_at(const sema_spec *s, const sema_axis *key, int64_t i, int6
 /* The widest window over a sample of queries of a long sequence. Every bound is affine in the query
  * index, or a chunk of it: the middle, both ends and a run of neighbours with a step that no chunk
  * length divides show it. */
-static int64_t window_width(const sema_spec *s, const sema_axis *key)
+int64_t model_window_width(const sema_spec *s, const sema_axis *key)
 {
 	const int64_t n = (int64_t)1 << 24, step = 257;
 	int64_t widest = keys_at(s, key, n - 1, n);
@@ -149,7 +149,7 @@ static int candidates(const sema_spec *s, const sema_axis *wanted, sema_axis **a
 
 	for (int i = 0; i < s->key.count; i++) {
 		sema_axis *key = s->key.item[i];
-		int64_t w = key == wanted ? INT64_MAX : window_width(s, key);
+		int64_t w = key == wanted ? INT64_MAX : model_window_width(s, key);
 		int at = n++;
 
 		/* Ties go to the last declared. */

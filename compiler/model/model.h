@@ -77,6 +77,8 @@ row_form *model_row_form(sema_spec *s, sema_axis *inner, const char **why, loc *
  * widest window under the params' defaults, unbounded widest; ties go to the last declared).
  * Reports a warning that names the preventing term when no axis has row form, and returns NULL. */
 row_form *model_choose(sema_spec *s, const sema_axis *wanted, diags *d);
+/* Keys in the widest window of a key axis, in a long sequence, under the params' defaults. */
+int64_t model_window_width(const sema_spec *s, const sema_axis *key);
 
 /* The spec's row form for each possible inner axis, or why there is none. */
 void model_print(sema_spec *s, text *out);

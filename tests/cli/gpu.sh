@@ -63,6 +63,32 @@ r = {x["name"]: x for x in json.load(open("out"))}
 assert "mma.bf16" not in r["sm_75"]["families"] and "wgmma" in r["sm_90a"]["families"], r
 assert not any(x.get("native") for x in r.values())'
 
+# The plan for the problem's heads a group; build shows the one for many, a schedule leaves one.
+heads() {
+	expect 0 "" "$TRIKL" explain two_simplicial.tkl --target sm_90a --dims N=64,H=$1,G=${2:-1}
+	holds out "$3"
+}
+heads 1 1 "walk = rows: "
+heads 252 4 "for 1 to 63 heads"
+heads 64 1 "for 64 to 127 heads"
+heads 508 4 "split = 2: "
+! grep -q "walk = rows: " out
+heads 128 1 "for 128 and more heads"
+! grep -q "split = 2: " out
+expect 0 "" "$TRIKL" build two_simplicial.tkl --target sm_90a --emit plan -o -
+holds out "for 128 and more heads of a group; 64 to 127: split = 2; 1 to 63: split = 2, walk = rows"
+TRIKL_PTXAS=none "$TRIKL" build two_simplicial.tkl --target sm_90a --emit bundle -o made
+[ "$(grep -ac '^\.target sm_90a' made/two_simplicial.tklb)" = 3 ]
+[ "$(grep -ac '^\.target sm_90$' made/two_simplicial.tklb)" = 1 ]
+{
+	cat two_simplicial.tkl
+	echo "schedule two_simplicial { split = 1 }"
+} >one.tkl
+TRIKL_PTXAS=none "$TRIKL" build one.tkl --target sm_90a --emit bundle -o made
+[ "$(grep -ac '^\.target sm_90a' made/two_simplicial.tklb)" = 1 ]
+expect 0 "" "$TRIKL" explain one.tkl --target sm_90a --dims N=64,H=1
+! grep -q "heads of a group\|walk = rows" out
+
 # The simulator runs the kernel.
 expect 0 "" "$TRIKL" run two_simplicial.tkl --device sim --dims N=37,H=2 --check --json
 python3 -c '

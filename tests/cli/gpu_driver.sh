@@ -65,3 +65,16 @@ holds out "cuda:1      Fake 1, sm_80"
 expect 0 "" "$TRIKL" run mha.tkl --device cuda:1 --code mha_sm_80.ptx
 expect 1 "neither PTX nor a cubin" "$TRIKL" run mha.tkl --device cuda:1 --code mha.tkl
 expect 3 "only --device cuda:N" "$TRIKL" run mha.tkl --device cpu --code mha_sm_80.ptx
+
+# The kernel for the problem's heads a group; what somebody else compiled takes every number.
+cp "$specs/two_simplicial.tkl" .
+block() {
+	expect 0 "" "$TRIKL" bench two_simplicial.tkl --device cuda:0 --dims N=9,H=$2 --reps 1 --json "${@:3}"
+	grep -q "\"block_rows\":.$1," out
+}
+block 64 1
+block 64 127
+block 128 128
+block 128 1 --target sm_90
+"$TRIKL" build two_simplicial.tkl --target sm_90a -o .
+block 128 1 --code two_simplicial_sm_90a.ptx

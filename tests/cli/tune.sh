@@ -89,6 +89,23 @@ holds out "tuned: rows = 192"
 expect 0 "" "$TRIKL" cache clear
 plain "$TRIKL" run mha.tkl --dims N=500 --device cuda:0
 
+# Plans for numbers of heads: the planner's own for the problem first, then its others.
+cp "$specs/two_simplicial.tkl" .
+export FAKE_TIMES="256:2"
+expect 0 "" "$TRIKL" tune two_simplicial.tkl --dims N=9,H=1 --candidates 3 --reps 3 --json
+python3 -c '
+import json
+r = json.load(open("out"))
+s = [c["sizes"] for c in r["candidates"]]
+assert [(x.get("split"), x.get("walk")) for x in s] == [(2, "rows"), (None, None), (2, None)], s
+assert r["winner"] == 0, r'
+expect 0 "" "$TRIKL" run two_simplicial.tkl --device cuda:0 --dims N=9,H=1 --json
+grep -q '"block_rows":.64,' out
+expect 0 "" "$TRIKL" tune two_simplicial.tkl --dims N=9,H=128 --candidates 3 --reps 3
+holds out "walk"
+expect 0 "" "$TRIKL" run two_simplicial.tkl --device cuda:0 --dims N=9,H=128 --json
+grep -q '"block_rows":.128,' out
+
 # Where nothing can be kept, nothing is promised; a result that fails the check wins nothing.
 expect 0 "" env TRIKL_CACHE_DISABLE=1 "$TRIKL" tune mha.tkl "${quick[@]}"
 holds out "not remembered, as the cache is not on disk, for problems near"

@@ -417,6 +417,101 @@ static void preparing_compiles_it_before_a_capture(void **state)
 	f.context_destroy(own);
 }
 
+/* --- kernels for numbers of heads --- */
+
+static const char triples[] = "attention a(q : T[i, H, D], k1 : T[j, G, D], v1 : T[j, G, D],\n"
+			      "    k2 : T[k, G, D], v2 : T[k, G, D]) -> (o : T[i, H, D]) {\n"
+			      "    const D = 16, T = bf16\n"
+			      "    param W = 4\n"
+			      "    group G of H\n"
+			      "    index i, j, k : N\n"
+			      "    window j in (i - W, i]\n"
+			      "    window k in (i - 64, i]\n"
+			      "    s = sum(d) q[d] * k1[d] * k2[d]\n"
+			      "    p = softmax(j, k) s\n"
+			      "    o = sum(j, k) p * v1 * v2\n"
+			      "}\n";
+
+/* Blocks of a launch with 100 positions, one group and so many heads. */
+static unsigned blocks_with_heads(tkl_kernel *k, int64_t heads)
+{
+	int64_t shape[2][3] = {{100, heads, D}, {100, 1, D}};
+	const DLTensor *tensors[6];
+	DLTensor tensor[6];
+	tkl_launch_args args = {.struct_size = sizeof args, .tensors = tensors, .tensor_count = 6};
+
+	for (int t = 0; t < 6; t++) {
+		tensors[t] = &tensor[t];
+		tensor[t] = (DLTensor){.data = (void *)(uintptr_t)(0x10000000 * (t + 1)),
+			.device = {kDLCUDA, 0},
+			.ndim = 3,
+			.dtype = {kDLBfloat, 16, 1},
+			.shape = shape[t > 0 && t < 5]};
+	}
+	if (tkl_launch(k, &args))
+		fail_msg("%s", tkl_last_error_message());
+	return f.state->last.grid[0];
+}
+
+static tkl_kernel *compiled_triples(const char *more)
+{
+	tkl_compile_options o = {.struct_size = sizeof o, .target = "cuda:0"};
+	char text[1024];
+	tkl_kernel *k = NULL;
+
+	snprintf(text, sizeof text, "%s%s", triples, more);
+	if (tkl_compile(context, text, strlen(text), &o, &k, NULL))
+		fail_msg("%s", tkl_last_error_message());
+	return k;
+}
+
+static void few_heads_have_kernels_compiled_on_demand(void **state)
+{
+	tkl_kernel *k = compiled_triples("");
+	uint64_t before = counters().compiles, loads;
+
+	(void)state;
+	assert_int_equal(blocks_with_heads(k, 128), 100);
+	assert_int_equal(blocks_with_heads(k, 129), 101); /* of 128 rows */
+	assert_int_equal(counters().compiles, before);
+	assert_int_equal(blocks_with_heads(k, 64), 100); /* of 64 rows */
+	assert_int_equal(counters().compiles, before + 1);
+	assert_int_equal(blocks_with_heads(k, 127), 199);
+	assert_int_equal(blocks_with_heads(k, 1), 2);
+	assert_int_equal(blocks_with_heads(k, 63), 99);
+	assert_int_equal(counters().compiles, before + 2);
+	tkl_kernel_destroy(k);
+	k = compiled_triples("");
+	assert_int_equal(tkl_prepare(k, 0), TKL_OK);
+	assert_int_equal(counters().compiles, before + 3); /* for every tensor */
+	loads = counters().loads;
+	atomic_store(&allocations, 0);
+	assert_int_equal(blocks_with_heads(k, 1), 2);
+	assert_int_equal(blocks_with_heads(k, 65), 102);
+	assert_int_equal(blocks_with_heads(k, 128), 100);
+	assert_int_equal(allocations, 0);
+	assert_int_equal(counters().loads, loads);
+	tkl_kernel_destroy(k);
+}
+
+static void a_schedule_leaves_one_kernel(void **state)
+{
+	tkl_kernel *k = compiled_triples("schedule a { split = 1 }\n");
+	uint64_t before = counters().compiles;
+
+	(void)state;
+	assert_int_equal(blocks_with_heads(k, 1), 1);
+	assert_int_equal(blocks_with_heads(k, 64), 50);
+	assert_int_equal(counters().compiles, before);
+	tkl_kernel_destroy(k);
+	k = compiled_triples("schedule a on sm_90a { split = 2; walk = rows }\n");
+	before = counters().compiles;
+	assert_int_equal(blocks_with_heads(k, 1), 2);
+	assert_int_equal(blocks_with_heads(k, 128), 200);
+	assert_int_equal(counters().compiles, before);
+	tkl_kernel_destroy(k);
+}
+
 static void without_a_driver_code_can_still_be_made(void **state)
 {
 	tkl_context *alone;
@@ -452,6 +547,8 @@ int main(void)
 		cmocka_unit_test(the_result_of_the_driver_is_kept),
 		cmocka_unit_test(other_tensors_have_a_kernel_compiled_on_demand),
 		cmocka_unit_test(preparing_compiles_it_before_a_capture),
+		cmocka_unit_test(few_heads_have_kernels_compiled_on_demand),
+		cmocka_unit_test(a_schedule_leaves_one_kernel),
 		cmocka_unit_test(without_a_driver_code_can_still_be_made),
 	};
 	char command[64];

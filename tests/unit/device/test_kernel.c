@@ -211,6 +211,29 @@ static void lengths_and_params_stay_in_range(void **state)
 	assert_int_equal(narrow(&(rt_kernel_packed[]){pack(&k, &p)}[0], 76), INT32_MAX);
 }
 
+static void heads_lie_in_a_range(void **state)
+{
+	rt_kernel_signature k = signature();
+	int64_t length[3] = {100, 6, 2};
+
+	(void)state;
+	assert_int_equal(rt_kernel_heads(&k, length), 3);
+	length[2] = 0;
+	assert_int_equal(rt_kernel_heads(&k, length), 0);
+	assert_true(rt_kernel_suits(&k, 1) && rt_kernel_suits(&k, 1 << 20));
+	k.heads_least = 64;
+	assert_true(!rt_kernel_suits(&k, 63) && rt_kernel_suits(&k, 64) && rt_kernel_suits(&k, 0));
+	k.heads_most = 127;
+	assert_true(rt_kernel_suits(&k, 127) && !rt_kernel_suits(&k, 128));
+	assert_true(rt_kernel_valid(&k));
+	k.heads_least = -1;
+	assert_false(rt_kernel_valid(&k));
+	k.heads_least = 0;
+	k.group = -1;
+	length[2] = 2;
+	assert_int_equal(rt_kernel_heads(&k, length), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +242,7 @@ int main(void)
 		cmocka_unit_test(copies_need_alignment),
 		cmocka_unit_test(tensors_that_cannot_be_used),
 		cmocka_unit_test(lengths_and_params_stay_in_range),
+		cmocka_unit_test(heads_lie_in_a_range),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
