@@ -15,6 +15,7 @@ enum {
 	REGISTERS_OF_FOUR = 120,
 	CHUNK = 32,            /* outer vectors staged at a time */
 	KEY_WORDS = 320 * 256, /* elements of a block's keys and values without outer axes */
+	NARROW_WINDOW = 1024,  /* keys */
 	MOST_KEYS = 1024,
 	BARRIERS = 512 /* bytes */
 };
@@ -216,12 +217,28 @@ static bool asked(const sema_setting *x, int own, int unit, int most, int *value
 	return false;
 }
 
+/* Without outer axes the rows of a block load keys for their windows together, which are wider than one
+ * row's by as many keys as there are rows. In a narrow window that is much, and a block is short: two
+ * blocks of one warpgroup share an SM. */
+static bool is_narrow(const gpu_plan *p)
+{
+	return !p->form->outers &&
+	       model_window_width(p->form->spec, p->form->inner) <= NARROW_WINDOW;
+}
+
+static bool two_blocks(const gpu_plan *p)
+{
+	return p->rows == 64 && is_narrow(p) && !gpu_setting(p, "rows");
+}
+
 static bool choose_rows(gpu_plan *p, diags *d)
 {
 	const sema_setting *rows = gpu_setting(p, "rows");
 
 	p->rows = 128;
-	if (!p->form->outers && widest_tile(p, REGISTERS_OF_THREE) >= 32)
+	if (is_narrow(p))
+		p->rows = 64;
+	else if (!p->form->outers && widest_tile(p, REGISTERS_OF_THREE) >= 32)
 		p->rows = 192;
 	if (!asked(rows, p->rows, 64, 256, &p->rows, d))
 		return false;
@@ -274,9 +291,9 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 	const sema_setting *x = gpu_setting(p, "tile");
 
 	p->rows_again = makes_a(p);
-	p->key_tile = widest_tile(p, p->rows > 192   ? REGISTERS_OF_FOUR
-				     : p->rows > 128 ? REGISTERS_OF_THREE
-						     : REGISTERS_AIM);
+	p->key_tile = widest_tile(p, p->rows > 192 ? REGISTERS_OF_FOUR
+				     : p->rows > 128 || two_blocks(p) ? REGISTERS_OF_THREE
+								      : REGISTERS_AIM);
 	if (!asked(x, p->key_tile, 16, 256, &p->key_tile, d) || !p->key_tile)
 		return false;
 	p->registers = register_need(p, p->key_tile);
@@ -324,6 +341,8 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 	if (!asked(x, whole > wanted ? whole : wanted, unit, MOST_KEYS, &p->resident, d))
 		return false;
 	wanted = p->resident;
+	if (two_blocks(p) && !x && p->key_tile)
+		most = a->shared_sm / 2 - 1024; /* of which a block's own use is 1024 */
 	/* the values of the first block then come behind the rows, which delays a block's start */
 	p->rows_through = shared_need(p) > most;
 	if (shared_need(p) > most)
