@@ -27,7 +27,7 @@ alibi_sm_80(
     int64_t lse_stride_H,
     int B,
     int N, int H,                // spec:14  index i, j : N
-    int aligned,                 // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                 // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                  // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];

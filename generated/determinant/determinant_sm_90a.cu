@@ -3,17 +3,18 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  174176 bytes, dynamic
+// shared  202824 bytes, dynamic
 //         k2_tiles: 4 x 64 x 128 bf16
 //         v2_tiles: 4 x 64 x 128 bf16
+//         rows: 128 x 104 bf16
 //         outer_vectors: 32 x 96 bf16
+//         rows_2: 128 x 104 bf16
 //         outer_vectors_2: 32 x 96 bf16
 //         outer_vectors_3: 32 x 96 bf16
-//         rows: 128 x 96 bf16
+//         results: 128 x 96 bf16, in the memory of v2_tiles
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
-//         key_done: 4 counters
-//         value_done: 4 counters
+//         done: 2 counters
 #include "trikl_hopper.h"
 
 using namespace trikl;
@@ -86,27 +87,29 @@ determinant_sm_90a(
     int B,
     int N, int H, int G,                         // spec:18  index i, j, k : N
     int W1, int W2,                              // spec:16  param W1 = 32, W2 = 512
-    // rows of copied operands begin at multiples of 16 bytes
+    // rows of copied tensors begin at multiples of 16 bytes
     int aligned,
     int wanted,                                  // bit n: output n is computed
     const __grid_constant__ CUtensorMap k2_map,  // spec:23  s = det(q, k1, k2) / sqrt(D)
     const __grid_constant__ CUtensorMap v2_map)  // spec:25  o = sum(j, k) p * v1 * v2
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 64, 128> k2_tiles(shared);           // inner keys, one row a key
-    const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);   // inner values, one row a key
+    const panel_buffer<bf16, 64, 128> k2_tiles(shared);              // inner keys, one row a key
+    const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);      // inner values, one row a key
+    // row operands, for A of each outer position
+    const shared_buffer<bf16, 128, 104, 0> rows(shared + 131072);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 96, 0> outer_vectors(shared + 131072);
+    const shared_buffer<bf16, 32, 96, 0> outer_vectors(shared + 157696);
+    // row operands, for A of each outer position
+    const shared_buffer<bf16, 128, 104, 0> rows_2(shared + 163840);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 96, 0> outer_vectors_2(shared + 137216);
+    const shared_buffer<bf16, 32, 96, 0> outer_vectors_2(shared + 190464);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 96, 0> outer_vectors_3(shared + 143360);
-    // row operands on their way to registers
-    const shared_buffer<bf16, 128, 96, 2> rows(shared + 149504);
-    const mbarriers<4> key_full(shared + 174080);
-    const mbarriers<4> value_full(shared + 174112);
-    const counters<4> key_done(shared + 174144);
-    const counters<4> value_done(shared + 174160);
+    const shared_buffer<bf16, 32, 96, 0> outer_vectors_3(shared + 196608);
+    const shared_buffer<bf16, 128, 96, 2> results(shared + 65536);   // results on their way out
+    const mbarriers<4> key_full(shared + 202752);
+    const mbarriers<4> value_full(shared + 202784);
+    const counters<2> done(shared + 202816);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -142,8 +145,7 @@ determinant_sm_90a(
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
-        key_done.init();
-        value_done.init();
+        done.init();
         fence_async();
     }
     __syncthreads();
@@ -162,14 +164,16 @@ determinant_sm_90a(
             acc[n][i] = 0.0f;
             pv[n][i] = 0.0f;
         }
+    uint32_t q_rows[6][4];  // row operand of the scores
     uint32_t k1_outer[6][2];  // outer key of this step
+    uint32_t q_rows_2[6][4];  // row operand of the scores
     uint32_t k1_outer_2[6][2];  // outer key of this step
     uint32_t a[6][4];  // A of this outer step
     float s_even[4][4];  // scores of an even step, then its weights
     float s_odd[4][4];  // scores of an odd step
     uint32_t w[2][4];  // weights of the step whose value product is next
     int k_first[2], k_last[2], j_first[2], j_last[2];
-    uint32_t v_outer[12];
+    uint32_t v_outer[6][2];
     if (k_low <= k_high && j_low <= j_high) {
         const int blocks_2 = floor_div(k_high - k_low + 64, 256);
         const int units = max(floor_div(k_high - k_low + 1 - blocks_2 * 256 + 63, 64), 0);
@@ -201,26 +205,16 @@ determinant_sm_90a(
         copy_commit();
         copy_wait<0>();
         __syncthreads();
-        uint32_t q_rows[6][4];  // row operand of the scores
-        #pragma unroll
-        for (int n = 0; n < 6; n++)
-            ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-        __syncthreads();
         for (int item = tid; item < 128 * 96; item += THREADS) {
             const int row = item / 96, col = item % 96;
             const int clamped = min(row0 + row, rows_total - 1);
             const int clamped2 = min(col, 95);
-            rows(row, col) = bf16(float(q[b * q_stride_B + floor_div(clamped, heads) * q_stride_i
+            rows_2(row, col) = bf16(float(q[b * q_stride_B + floor_div(clamped, heads) * q_stride_i
                     + (first_head + floor_mod(clamped, heads)) * q_stride_H
                     + max(min(3 * (clamped2 / 3) + (clamped2 + 2) % 3, 95), 0)]));
         }
         copy_commit();
         copy_wait<0>();
-        __syncthreads();
-        uint32_t q_rows_2[6][4];  // row operand of the scores
-        #pragma unroll
-        for (int n = 0; n < 6; n++)
-            ldmatrix(q_rows_2[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
         __syncthreads();
         #pragma unroll 1
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
@@ -264,16 +258,7 @@ determinant_sm_90a(
             copy_wait<0>();
             __syncthreads();
             if (0 < blocks_2) {
-                const int total = blocks_2 * chunk_steps;
-                int step_2 = 0;
-                int block_2 = 0;
                 int base = k_high - 255;
-                const int number = j_chunk + step_2;
-                bool seen = k_full_low <= base && base + 255 <= k_full_high && j_full_low <= number
-                        && number <= j_full_high;
-                bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
-                bool owed = false;
-                int owed_base = 0;
                 #pragma unroll
                 for (int n = 0; n < 2; n++)
                     #pragma unroll
@@ -285,35 +270,46 @@ determinant_sm_90a(
                     for (int i = 0; i < 4; i++)
                         pv[n][i] = 0.0f;
                 #pragma unroll
-                for (int n = 0; n < 12; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
-                        k1_outer[n][i] = outer_vectors.pair(step_2, 16 * n + lane % 4 * 2 + 8 * i);
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                #pragma unroll
+                for (int n = 0; n < 6; n++)
+                    ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                #pragma unroll
+                for (int n = 0; n < 6; n++)
+                    ldmatrix(q_rows_2[n], rows_2.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                #pragma unroll
+                for (int n = 0; n < 6; n += 2)
+                    ldmatrix(k1_outer[n], k1_outer[n + 1],
+                            outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 6; n += 2)
+                    ldmatrix(k1_outer_2[n], k1_outer_2[n + 1],
+                            outer_vectors_2.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
-                    for (int i = 0; i < 2; i++)
-                        k1_outer_2[n][i] = outer_vectors_2.pair(step_2,
-                                16 * n + lane % 4 * 2 + 8 * i);
-                #pragma unroll 1
-                for (int it = 0; it < total; it++) {
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int i = 0; i < 4; i++) {
+                        float both[2];
                         #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            float both[2];
-                            #pragma unroll
-                            for (int e = 0; e < 2; e++)
-                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
-                                        unpack_bf16(k1_outer[n][i / 2], e))
-                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
-                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
-                            a[n][i] = pack_bf16(both[0], both[1]);
-                        }
-                    if (it == 0) {
+                        for (int e = 0; e < 2; e++)
+                            both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
+                                    unpack_bf16(k1_outer[n][i / 2], e))
+                                    - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
+                                    unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
+                        a[n][i] = pack_bf16(both[0], both[1]);
+                    }
+                int block_2 = 0;
+                int step_2 = 0;
+                #pragma unroll 1
+                for (int turn = 0; turn < 2147483647; turn++) {
+                    const int number = j_chunk + step_2;
+                    const bool seen = k_full_low <= base && base + 255 <= k_full_high
+                            && j_full_low <= number && number <= j_full_high;
+                    const bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                    if (step_2 == 0 && block_2 == 0) {
                         key_full.await(3, parity);
                         wgmma_fence(s_even, a);
                         #pragma unroll
@@ -334,24 +330,36 @@ determinant_sm_90a(
                             wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3, 32, 16 * k), k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
-                        if (owed) {
-                            const int before = value_done.next(0);
+                        if (step_2 == 0 && 0 < block_2) {
+                            const int before = done.next(1);
 
-                            // every warp is done with this tile: load the next block's
+                            // every warp is done with these tiles: load the next block's
                             if (floor_mod(before, 8) == 7) {
-                                value_full.expect(0, 16384);
-                                tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b,
-                                        owed_base, g, 0);
-                                tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b,
-                                        owed_base, g, 64);
+                                #pragma unroll 1
+                                for (int load_3 = 2; load_3 < 4; load_3++) {
+                                    key_full.expect(3 - load_3, 16384);
+                                    tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map,
+                                            key_full.at(3 - load_3), b, base + (3 - load_3) * 64, g,
+                                            0);
+                                    tma_load(k2_tiles.at(3 - load_3, 0, 64), k2_map,
+                                            key_full.at(3 - load_3), b, base + (3 - load_3) * 64, g,
+                                            64);
+                                    value_full.expect(3 - load_3, 16384);
+                                    tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map,
+                                            value_full.at(3 - load_3), b, base + (3 - load_3) * 64,
+                                            g, 0);
+                                    tma_load(v2_tiles.at(3 - load_3, 0, 64), v2_map,
+                                            value_full.at(3 - load_3), b, base + (3 - load_3) * 64,
+                                            g, 64);
+                                }
                             }
                         }
                         #pragma unroll
                         for (int n = 0; n < 12; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     wgmma_fence(s_odd, a);
                     #pragma unroll
@@ -382,6 +390,9 @@ determinant_sm_90a(
                             for (int i = 0; i < 2; i++) {
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -389,11 +400,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 224 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -426,18 +434,6 @@ determinant_sm_90a(
                         wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(2, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_2 = key_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_2, 8) == 7) {
-                            key_full.expect(3, 16384);
-                            tma_load(k2_tiles.at(3, 0, 0), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 0);
-                            tma_load(k2_tiles.at(3, 0, 64), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 64);
-                        }
-                    }
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -451,6 +447,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -458,11 +457,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 192 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_odd[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_odd[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_odd[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -503,6 +499,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -510,11 +509,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 160 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -526,18 +522,6 @@ determinant_sm_90a(
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_3 = value_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_3, 8) == 7) {
-                            value_full.expect(3, 16384);
-                            tma_load(v2_tiles.at(3, 0, 0), v2_map, value_full.at(3), b,
-                                    base - 256 + 192, g, 0);
-                            tma_load(v2_tiles.at(3, 0, 64), v2_map, value_full.at(3), b,
-                                    base - 256 + 192, g, 64);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
                         #pragma unroll
@@ -560,18 +544,6 @@ determinant_sm_90a(
                         wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(1, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_4 = key_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_4, 8) == 7) {
-                            key_full.expect(2, 16384);
-                            tma_load(k2_tiles.at(2, 0, 0), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 0);
-                            tma_load(k2_tiles.at(2, 0, 64), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 64);
-                        }
-                    }
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -585,6 +557,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -592,11 +567,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 128 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_odd[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_odd[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_odd[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -637,6 +609,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -644,11 +619,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 96 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -660,24 +632,36 @@ determinant_sm_90a(
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_5 = value_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_5, 8) == 7) {
-                            value_full.expect(2, 16384);
-                            tma_load(v2_tiles.at(2, 0, 0), v2_map, value_full.at(2), b,
-                                    base - 256 + 128, g, 0);
-                            tma_load(v2_tiles.at(2, 0, 64), v2_map, value_full.at(2), b,
-                                    base - 256 + 128, g, 64);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (load_2) {
+                        const int before_2 = done.next(0);
+
+                        // every warp is done with these tiles: load the next block's
+                        if (floor_mod(before_2, 8) == 7) {
+                            #pragma unroll 1
+                            for (int load_4 = 0; load_4 < 2; load_4++) {
+                                key_full.expect(3 - load_4, 16384);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
+                                        key_full.at(3 - load_4), b, base - 256 + (3 - load_4) * 64,
+                                        g, 0);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 64), k2_map,
+                                        key_full.at(3 - load_4), b, base - 256 + (3 - load_4) * 64,
+                                        g, 64);
+                                value_full.expect(3 - load_4, 16384);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
+                                        value_full.at(3 - load_4), b,
+                                        base - 256 + (3 - load_4) * 64, g, 0);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 64), v2_map,
+                                        value_full.at(3 - load_4), b,
+                                        base - 256 + (3 - load_4) * 64, g, 64);
+                            }
+                        }
+                    }
                     if (step_2 == 0) {
                         value_full.await(1, parity);
                     }
@@ -694,18 +678,6 @@ determinant_sm_90a(
                         wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(0, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_6 = key_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_6, 8) == 7) {
-                            key_full.expect(1, 16384);
-                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 0);
-                            tma_load(k2_tiles.at(1, 0, 64), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 64);
-                        }
-                    }
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -719,6 +691,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -726,11 +701,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 64 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_odd[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_odd[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_odd[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -757,6 +729,13 @@ determinant_sm_90a(
                     for (int k = 0; k < 6; k++)
                         wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
                     wgmma_commit();
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        ldmatrix(q_rows_2[n],
+                                rows_2.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                     wgmma_wait<2>(s_even);
                     if (!seen) {
                         // a tile that some row sees in part
@@ -771,6 +750,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -778,11 +760,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 32 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -794,36 +773,12 @@ determinant_sm_90a(
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_7 = value_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_7, 8) == 7) {
-                            value_full.expect(1, 16384);
-                            tma_load(v2_tiles.at(1, 0, 0), v2_map, value_full.at(1), b,
-                                    base - 256 + 64, g, 0);
-                            tma_load(v2_tiles.at(1, 0, 64), v2_map, value_full.at(1), b,
-                                    base - 256 + 64, g, 64);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_2 + 1 == chunk_steps ? 0
-                                    : step_2 + 1, 16 * n + lane % 4 * 2 + 8 * i);
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer_2[n][i] = outer_vectors_2.pair(step_2 + 1 == chunk_steps ? 0
-                                    : step_2 + 1, 16 * n + lane % 4 * 2 + 8 * i);
                     if (step_2 == 0) {
                         value_full.await(0, parity);
                     }
@@ -833,18 +788,29 @@ determinant_sm_90a(
                         wgmma_trans_n96_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
                     wgmma_commit();
                     wgmma_wait<1>(s_odd, a);
-                    if (load_2) {
-                        const int before_8 = key_done.next(0);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_8, 8) == 7) {
-                            key_full.expect(0, 16384);
-                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 256, g,
-                                    0);
-                            tma_load(k2_tiles.at(0, 0, 64), k2_map, key_full.at(0), b, base - 256,
-                                    g, 64);
+                    #pragma unroll
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(k1_outer_2[n], k1_outer_2[n + 1],
+                                outer_vectors_2.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
+                                        unpack_bf16(k1_outer[n][i / 2], e))
+                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
+                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
+                            a[n][i] = pack_bf16(both[0], both[1]);
                         }
-                    }
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -858,6 +824,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -865,9 +834,7 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int base2 = base + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
                                             ? s_odd[n][i] : -INFINITY;
                                 }
                         }
@@ -887,21 +854,18 @@ determinant_sm_90a(
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     #pragma unroll
-                    for (int n = 0; n < 12; n++)
-                        v_outer[n] = outer_vectors_3.pair(step_2, 8 * n + lane % 4 * 2);
-                    owed = load_2;
-                    owed_base = base - 256;
-                    const bool last = step_2 + 1 == chunk_steps;
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_3.at(step_2,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                    if (last) {
+                    if (step_2 == 0) {
                         block_2 = block_2 + 1;
                         base = base - 256;
                         parity = 1 - parity;
                     }
-                    const int number2 = j_chunk + step_2;
-                    seen = k_full_low <= base && base + 255 <= k_full_high && j_full_low <= number2
-                            && number2 <= j_full_high;
-                    load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                    if (block_2 == blocks_2)
+                        break;
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -909,33 +873,35 @@ determinant_sm_90a(
                     wgmma_trans_n96_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
-                if (owed) {
-                    const int before_9 = value_done.next(0);
+                if (blocks_2 < all_blocks) {
+                    const int before_3 = done.next(1);
 
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_9, 8) == 7) {
-                        value_full.expect(0, 16384);
-                        tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b, owed_base, g,
-                                0);
-                        tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b, owed_base, g,
-                                64);
+                    // every warp is done with these tiles: load the next block's
+                    if (floor_mod(before_3, 8) == 7) {
+                        #pragma unroll 1
+                        for (int load_5 = 2; load_5 < 4; load_5++) {
+                            key_full.expect(3 - load_5, 16384);
+                            tma_load(k2_tiles.at(3 - load_5, 0, 0), k2_map, key_full.at(3 - load_5),
+                                    b, base + (3 - load_5) * 64, g, 0);
+                            tma_load(k2_tiles.at(3 - load_5, 0, 64), k2_map,
+                                    key_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 64);
+                            value_full.expect(3 - load_5, 16384);
+                            tma_load(v2_tiles.at(3 - load_5, 0, 0), v2_map,
+                                    value_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 0);
+                            tma_load(v2_tiles.at(3 - load_5, 0, 64), v2_map,
+                                    value_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 64);
+                        }
                     }
                 }
                 #pragma unroll
                 for (int n = 0; n < 12; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
             }
             if (0 < units) {
-                const int total_2 = units * chunk_steps;
-                int step_3 = 0;
-                int block_3 = 0;
                 int base_2 = k_high - 255 + 192 - blocks_2 * 256;
-                const int number = j_chunk + step_3;
-                bool seen_2 = k_full_low <= base_2 && base_2 + 63 <= k_full_high
-                        && j_full_low <= number && number <= j_full_high;
-                int owed_tile = 0;
                 #pragma unroll
                 for (int n = 0; n < 2; n++)
                     #pragma unroll
@@ -947,35 +913,45 @@ determinant_sm_90a(
                     for (int i = 0; i < 4; i++)
                         pv[n][i] = 0.0f;
                 #pragma unroll
-                for (int n = 0; n < 12; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
-                        k1_outer[n][i] = outer_vectors.pair(step_3, 16 * n + lane % 4 * 2 + 8 * i);
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                #pragma unroll
+                for (int n = 0; n < 6; n++)
+                    ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                #pragma unroll
+                for (int n = 0; n < 6; n++)
+                    ldmatrix(q_rows_2[n], rows_2.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                #pragma unroll
+                for (int n = 0; n < 6; n += 2)
+                    ldmatrix(k1_outer[n], k1_outer[n + 1],
+                            outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 6; n += 2)
+                    ldmatrix(k1_outer_2[n], k1_outer_2[n + 1],
+                            outer_vectors_2.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 6; n++)
                     #pragma unroll
-                    for (int i = 0; i < 2; i++)
-                        k1_outer_2[n][i] = outer_vectors_2.pair(step_3,
-                                16 * n + lane % 4 * 2 + 8 * i);
-                #pragma unroll 1
-                for (int it_2 = 0; it_2 < total_2; it_2++) {
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
+                    for (int i = 0; i < 4; i++) {
+                        float both[2];
                         #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            float both[2];
-                            #pragma unroll
-                            for (int e = 0; e < 2; e++)
-                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
-                                        unpack_bf16(k1_outer[n][i / 2], e))
-                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
-                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
-                            a[n][i] = pack_bf16(both[0], both[1]);
-                        }
-                    if (it_2 == 0) {
+                        for (int e = 0; e < 2; e++)
+                            both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
+                                    unpack_bf16(k1_outer[n][i / 2], e))
+                                    - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
+                                    unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
+                        a[n][i] = pack_bf16(both[0], both[1]);
+                    }
+                int block_3 = 0;
+                int step_3 = 0;
+                #pragma unroll 1
+                for (int turn_2 = 0; turn_2 < 2147483647; turn_2++) {
+                    const int number = j_chunk + step_3;
+                    const bool seen_2 = k_full_low <= base_2 && base_2 + 63 <= k_full_high
+                            && j_full_low <= number && number <= j_full_high;
+                    if (step_3 == 0 && block_3 == 0) {
                         key_full.await(3 - block_3, parity);
                         wgmma_fence(s_even, a);
                         #pragma unroll
@@ -990,8 +966,9 @@ determinant_sm_90a(
                         wgmma_fence(pv, w, s_even, a);
                         #pragma unroll
                         for (int k = 0; k < 2; k++)
-                            wgmma_trans_n96_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0),
-                                    true);
+                            wgmma_trans_n96_bf16(pv, w[k],
+                                    v2_tiles.mn_major(3 - (block_3 - (step_3 == 0 ? 1 : 0)), 16 * k,
+                                    0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 6; k++)
@@ -1003,8 +980,8 @@ determinant_sm_90a(
                         for (int n = 0; n < 12; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     wgmma_fence(s_odd, a);
                     #pragma unroll
@@ -1026,6 +1003,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_3;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -1033,11 +1013,8 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base_2 + 32 + col;
-                                    const int number3 = j_chunk + step_3;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -1054,18 +1031,6 @@ determinant_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_3 + 1 == chunk_steps ? 0
-                                    : step_3 + 1, 16 * n + lane % 4 * 2 + 8 * i);
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer_2[n][i] = outer_vectors_2.pair(step_3 + 1 == chunk_steps ? 0
-                                    : step_3 + 1, 16 * n + lane % 4 * 2 + 8 * i);
                     if (step_3 == 0) {
                         value_full.await(3 - block_3, parity);
                     }
@@ -1076,6 +1041,36 @@ determinant_sm_90a(
                                 v2_tiles.mn_major(3 - block_3, 32 + 16 * k, 0), k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_odd, a);
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        ldmatrix(q_rows_2[n],
+                                rows_2.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(k1_outer_2[n], k1_outer_2[n + 1],
+                                outer_vectors_2.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
+                                        unpack_bf16(k1_outer[n][i / 2], e))
+                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
+                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
                     if (!seen_2) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_3;
@@ -1089,6 +1084,9 @@ determinant_sm_90a(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                const int number3 = j_chunk + step_3;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 4; n++)
@@ -1096,9 +1094,7 @@ determinant_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int base2 = base_2 + col;
-                                    const int number3 = j_chunk + step_3;
                                     s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
                                             ? s_odd[n][i] : -INFINITY;
                                 }
                         }
@@ -1118,30 +1114,31 @@ determinant_sm_90a(
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     #pragma unroll
-                    for (int n = 0; n < 12; n++)
-                        v_outer[n] = outer_vectors_3.pair(step_3, 8 * n + lane % 4 * 2);
-                    owed_tile = 3 - block_3;
-                    const bool last_2 = step_3 + 1 == chunk_steps;
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_3.at(step_3,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                    if (last_2) {
+                    if (step_3 == 0) {
                         block_3 = block_3 + 1;
                         base_2 = base_2 - 64;
                     }
-                    const int number2 = j_chunk + step_3;
-                    seen_2 = k_full_low <= base_2 && base_2 + 63 <= k_full_high
-                            && j_full_low <= number2 && number2 <= j_full_high;
+                    if (block_3 == units)
+                        break;
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
                 for (int k = 0; k < 2; k++)
-                    wgmma_trans_n96_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0), true);
+                    wgmma_trans_n96_bf16(pv, w[k], v2_tiles.mn_major(3 - (units - 1), 16 * k, 0),
+                            true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
                 #pragma unroll
                 for (int n = 0; n < 12; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
             }
             parity = 0 < units ? 1 - parity : parity;
             #pragma unroll 1
@@ -1153,17 +1150,17 @@ determinant_sm_90a(
                 __syncthreads();
                 if (warp == 0) {
                     #pragma unroll 1
-                    for (int load_3 = 0; load_3 < 4; load_3++) {
-                        key_full.expect(3 - load_3, 16384);
-                        tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map, key_full.at(3 - load_3), b,
-                                k_high - 255 + (3 - load_3) * 64, g, 0);
-                        tma_load(k2_tiles.at(3 - load_3, 0, 64), k2_map, key_full.at(3 - load_3), b,
-                                k_high - 255 + (3 - load_3) * 64, g, 64);
-                        value_full.expect(3 - load_3, 16384);
-                        tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map, value_full.at(3 - load_3),
-                                b, k_high - 255 + (3 - load_3) * 64, g, 0);
-                        tma_load(v2_tiles.at(3 - load_3, 0, 64), v2_map, value_full.at(3 - load_3),
-                                b, k_high - 255 + (3 - load_3) * 64, g, 64);
+                    for (int load_6 = 0; load_6 < 4; load_6++) {
+                        key_full.expect(3 - load_6, 16384);
+                        tma_load(k2_tiles.at(3 - load_6, 0, 0), k2_map, key_full.at(3 - load_6), b,
+                                k_high - 255 + (3 - load_6) * 64, g, 0);
+                        tma_load(k2_tiles.at(3 - load_6, 0, 64), k2_map, key_full.at(3 - load_6), b,
+                                k_high - 255 + (3 - load_6) * 64, g, 64);
+                        value_full.expect(3 - load_6, 16384);
+                        tma_load(v2_tiles.at(3 - load_6, 0, 0), v2_map, value_full.at(3 - load_6),
+                                b, k_high - 255 + (3 - load_6) * 64, g, 0);
+                        tma_load(v2_tiles.at(3 - load_6, 0, 64), v2_map, value_full.at(3 - load_6),
+                                b, k_high - 255 + (3 - load_6) * 64, g, 64);
                     }
                 }
             }
@@ -1249,20 +1246,20 @@ determinant_sm_90a(
                         __syncthreads();
                         if (warp == 0) {
                             #pragma unroll 1
-                            for (int load_4 = 0; load_4 < 4; load_4++) {
-                                key_full.expect(3 - load_4, 16384);
-                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
-                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                            for (int load_7 = 0; load_7 < 4; load_7++) {
+                                key_full.expect(3 - load_7, 16384);
+                                tma_load(k2_tiles.at(3 - load_7, 0, 0), k2_map,
+                                        key_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         0);
-                                tma_load(k2_tiles.at(3 - load_4, 0, 64), k2_map,
-                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                tma_load(k2_tiles.at(3 - load_7, 0, 64), k2_map,
+                                        key_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         64);
-                                value_full.expect(3 - load_4, 16384);
-                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
-                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                value_full.expect(3 - load_7, 16384);
+                                tma_load(v2_tiles.at(3 - load_7, 0, 0), v2_map,
+                                        value_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         0);
-                                tma_load(v2_tiles.at(3 - load_4, 0, 64), v2_map,
-                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                tma_load(v2_tiles.at(3 - load_7, 0, 64), v2_map,
+                                        value_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         64);
                             }
                         }
@@ -1275,16 +1272,22 @@ determinant_sm_90a(
                         for (int j = 0; j < chunk_steps_2; j++) {
                             #pragma unroll
                             for (int n = 0; n < 6; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    k1_outer[n][i] = outer_vectors.pair(j,
-                                            16 * n + lane % 4 * 2 + 8 * i);
+                                ldmatrix(q_rows[n],
+                                        rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                             #pragma unroll
                             for (int n = 0; n < 6; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    k1_outer_2[n][i] = outer_vectors_2.pair(j,
-                                            16 * n + lane % 4 * 2 + 8 * i);
+                                ldmatrix(q_rows_2[n],
+                                        rows_2.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                            #pragma unroll
+                            for (int n = 0; n < 6; n += 2)
+                                ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                        outer_vectors.at(j,
+                                        16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                            #pragma unroll
+                            for (int n = 0; n < 6; n += 2)
+                                ldmatrix(k1_outer_2[n], k1_outer_2[n + 1],
+                                        outer_vectors_2.at(j,
+                                        16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                             #pragma unroll
                             for (int n = 0; n < 6; n++)
                                 #pragma unroll
@@ -1327,6 +1330,10 @@ determinant_sm_90a(
                                             k_last[i] = min(row_i[i], N - 1);
                                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                                             j_last[i] = min(row_i[i], N - 1);
+                                            const int number2 = j_chunk_2 + j;
+                                            k_first[i] = j_first[i] <= number2
+                                                    && number2 <= j_last[i] ? k_first[i]
+                                                    : 2147483647;
                                         }
                                         #pragma unroll
                                         for (int n = 0; n < 4; n++)
@@ -1334,11 +1341,8 @@ determinant_sm_90a(
                                             for (int i = 0; i < 4; i++) {
                                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                                 const int key2 = key0 + col;
-                                                const int number2 = j_chunk_2 + j;
                                                 s_even[n][i] = k_first[i / 2] <= key2
-                                                        && key2 <= k_last[i / 2]
-                                                        && j_first[i / 2] <= number2
-                                                        && number2 <= j_last[i / 2] ? s_even[n][i]
+                                                        && key2 <= k_last[i / 2] ? s_even[n][i]
                                                         : -INFINITY;
                                             }
                                     }
@@ -1408,6 +1412,10 @@ determinant_sm_90a(
                                             k_last[i] = min(row_i[i], N - 1);
                                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                                             j_last[i] = min(row_i[i], N - 1);
+                                            const int number3 = j_chunk_2 + j;
+                                            k_first[i] = j_first[i] <= number3
+                                                    && number3 <= j_last[i] ? k_first[i]
+                                                    : 2147483647;
                                         }
                                         #pragma unroll 1
                                         for (int key = 0; key < 32; key++) {
@@ -1435,11 +1443,8 @@ determinant_sm_90a(
                                             for (int i = 0; i < 2; i++) {
                                                 p[i] = quad_sum(p[i]);
                                                 const int number3 = key0 + key;
-                                                const int number4 = j_chunk_2 + j;
                                                 seen_3[i] = k_first[i] <= number3
-                                                        && number3 <= k_last[i]
-                                                        && j_first[i] <= number4
-                                                        && number4 <= j_last[i] ? 1.0f : 0.0f;
+                                                        && number3 <= k_last[i] ? 1.0f : 0.0f;
                                             }
                                             #pragma unroll
                                             for (int n = 0; n < 12; n++)
@@ -1475,13 +1480,16 @@ determinant_sm_90a(
                             }
                             if (summed) {
                                 #pragma unroll
-                                for (int n = 0; n < 12; n++)
-                                    v_outer[n] = outer_vectors_3.pair(j, 8 * n + lane % 4 * 2);
+                                for (int n = 0; n < 6; n += 2)
+                                    ldmatrix(v_outer[n], v_outer[n + 1],
+                                            outer_vectors_3.at(j,
+                                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                                 #pragma unroll
                                 for (int n = 0; n < 12; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
-                                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
+                                        acc[n][i] = fmaf(pv[n][i],
+                                                unpack_bf16(v_outer[n / 2][n % 2], i % 2),
                                                 acc[n][i]);
                                         pv[n][i] = 0.0f;
                                     }
@@ -1539,16 +1547,44 @@ determinant_sm_90a(
         inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
     }
     if ((wanted & 1) != 0) {
-        #pragma unroll
-        for (int n = 0; n < 12; n++)
+        if (aligned == 0) {
             #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = 16 * warp + lane / 4 + i / 2 * 8;
-                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                if (row0 + row < rows_total)
-                    o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
-                            + col] = bf16(acc[n][i] * inverse[i / 2]);
+            for (int n = 0; n < 12; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = 16 * warp + lane / 4 + i / 2 * 8;
+                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                    if (row0 + row < rows_total)
+                        o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
+                                + col] = bf16(acc[n][i] * inverse[i / 2]);
+                }
+        } else {
+            uint32_t result[6][4];
+            #pragma unroll
+            for (int n = 0; n < 6; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float both[2];
+                    #pragma unroll
+                    for (int e = 0; e < 2; e++)
+                        both[e] = acc[2 * n + i / 2][i % 2 * 2 + e] * inverse[i % 2];
+                    result[n][i] = pack_bf16(both[0], both[1]);
+                }
+            #pragma unroll
+            for (int n = 0; n < 6; n++)
+                stmatrix(results.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8), result[n]);
+            {
+                const int row = warp * 16 + lane % 16;
+                bf16 *to = nullptr;
+                const int row2 = row0 + row;
+                if (row2 < rows_total) {
+                    const int clamped = min(row2, rows_total - 1);
+                    to = o + b * o_stride_B + floor_div(clamped, heads) * o_stride_i
+                            + (first_head + floor_mod(clamped, heads)) * o_stride_H;
+                }
+                store_rows<16, 96>(to, results, 0, warp * 16, 0);
             }
+        }
     }
     if ((wanted & 2) != 0) {
         #pragma unroll

@@ -3,14 +3,15 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  163936 bytes, dynamic
+// shared  163968 bytes, dynamic
 //         k_tiles: 4 x 64 x 128 bf16
 //         v_tiles: 4 x 64 x 128 bf16
 //         rows: 128 x 128 bf16
+//         results: 128 x 128 bf16, in the memory of v_tiles
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
-//         key_done: 4 counters
-//         value_done: 4 counters
+//         key_done: 4 mbarriers
+//         value_done: 4 mbarriers
 #include "trikl_hopper.h"
 
 using namespace trikl;
@@ -91,21 +92,22 @@ document_sm_90a(
     int64_t lse_stride_H,
     int B,
     int N, int H, int G,                        // spec:15  index i, j : N
-    // rows of copied operands begin at multiples of 16 bytes
+    // rows of copied tensors begin at multiples of 16 bytes
     int aligned,
     int wanted,                                 // bit n: output n is computed
     const __grid_constant__ CUtensorMap k_map,  // spec:20  s = sum(d) q[d] * k[d] / sqrt(D)
     const __grid_constant__ CUtensorMap v_map)  // spec:22  o = sum(j) p * v
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 64, 128> k_tiles(shared);             // inner keys, one row a key
-    const panel_buffer<bf16, 64, 128> v_tiles(shared + 65536);     // inner values, one row a key
+    const panel_buffer<bf16, 64, 128> k_tiles(shared);               // inner keys, one row a key
+    const panel_buffer<bf16, 64, 128> v_tiles(shared + 65536);       // inner values, one row a key
     // row operands on their way to registers
     const shared_buffer<bf16, 128, 128, 3> rows(shared + 131072);
+    const shared_buffer<bf16, 128, 128, 3> results(shared + 65536);  // results on their way out
     const mbarriers<4> key_full(shared + 163840);
     const mbarriers<4> value_full(shared + 163872);
-    const counters<4> key_done(shared + 163904);
-    const counters<4> value_done(shared + 163920);
+    const mbarriers<4> key_done(shared + 163904);
+    const mbarriers<4> value_done(shared + 163936);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -137,8 +139,8 @@ document_sm_90a(
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
-        key_done.init();
-        value_done.init();
+        key_done.init(8);
+        value_done.init(8);
         fence_async();
     }
     __syncthreads();
@@ -204,19 +206,17 @@ document_sm_90a(
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
         __syncthreads();
         if (0 < blocks_2) {
-            int block_2 = 0;
             int base = j_high - 255;
-            bool load_2 = block_2 + 1 < all_blocks;
-            bool owed = false;
-            int owed_base = 0;
             #pragma unroll
             for (int n = 0; n < 4; n++)
                 #pragma unroll
                 for (int i = 0; i < 4; i++)
                     w[n][i] = pack_bf16(0.0f, 0.0f);
+            int block_2 = 0;
             #pragma unroll 1
-            for (int it = 0; it < blocks_2; it++) {
-                if (it == 0) {
+            for (int turn = 0; turn < 2147483647; turn++) {
+                const bool load_2 = block_2 + 1 < all_blocks;
+                if (block_2 == 0) {
                     key_full.await(3, parity);
                     wgmma_fence(s_even, q_rows);
                     #pragma unroll
@@ -235,17 +235,8 @@ document_sm_90a(
                         wgmma_n64_bf16(s_even, q_rows[k1], k_tiles.k_major(3, 0, 16 * k1), k1 > 0);
                     wgmma_commit();
                     wgmma_wait<1>(acc, w);
-                    if (owed) {
-                        const int before = value_done.next(0);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before, 8) == 7) {
-                            value_full.expect(0, 16384);
-                            tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, owed_base, g,
-                                    0);
-                            tma_load(v_tiles.at(0, 0, 64), v_map, value_full.at(0), b, owed_base, g,
-                                    64);
-                        }
+                    if (0 < block_2) {
+                        value_done.arrive(0);
                     }
                 }
                 key_full.await(2, parity);
@@ -254,18 +245,16 @@ document_sm_90a(
                 for (int k1 = 0; k1 < 8; k1++)
                     wgmma_n64_bf16(s_odd, q_rows[k1], k_tiles.k_major(2, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (0 < block_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(0, 1 - parity);
+                    value_full.expect(0, 16384);
+                    tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, base, g, 0);
+                    tma_load(v_tiles.at(0, 0, 64), v_map, value_full.at(0), b, base, g, 64);
+                }
                 wgmma_wait<1>(s_even);
                 if (load_2) {
-                    const int before_2 = key_done.next(3);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_2, 8) == 7) {
-                        key_full.expect(3, 16384);
-                        tma_load(k_tiles.at(3, 0, 0), k_map, key_full.at(3), b, base - 256 + 192, g,
-                                0);
-                        tma_load(k_tiles.at(3, 0, 64), k_map, key_full.at(3), b, base - 256 + 192,
-                                g, 64);
-                    }
+                    key_done.arrive(3);
                 }
                 if (j_full_low <= base + 192 && base + 255 <= j_full_high) {
                     #pragma unroll
@@ -328,18 +317,17 @@ document_sm_90a(
                 for (int k1 = 0; k1 < 8; k1++)
                     wgmma_n64_bf16(s_even, q_rows[k1], k_tiles.k_major(1, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(3, parity);
+                    key_full.expect(3, 16384);
+                    tma_load(k_tiles.at(3, 0, 0), k_map, key_full.at(3), b, base - 256 + 192, g, 0);
+                    tma_load(k_tiles.at(3, 0, 64), k_map, key_full.at(3), b, base - 256 + 192, g,
+                            64);
+                }
                 wgmma_wait<2>(s_odd);
                 if (load_2) {
-                    const int before_3 = key_done.next(2);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_3, 8) == 7) {
-                        key_full.expect(2, 16384);
-                        tma_load(k_tiles.at(2, 0, 0), k_map, key_full.at(2), b, base - 256 + 128, g,
-                                0);
-                        tma_load(k_tiles.at(2, 0, 64), k_map, key_full.at(2), b, base - 256 + 128,
-                                g, 64);
-                    }
+                    key_done.arrive(2);
                 }
                 if (j_full_low <= base + 128 && base + 191 <= j_full_high) {
                     #pragma unroll
@@ -382,16 +370,7 @@ document_sm_90a(
                     }
                 wgmma_wait<1>(acc, w);
                 if (load_2) {
-                    const int before_4 = value_done.next(3);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_4, 8) == 7) {
-                        value_full.expect(3, 16384);
-                        tma_load(v_tiles.at(3, 0, 0), v_map, value_full.at(3), b, base - 256 + 192,
-                                g, 0);
-                        tma_load(v_tiles.at(3, 0, 64), v_map, value_full.at(3), b, base - 256 + 192,
-                                g, 64);
-                    }
+                    value_done.arrive(3);
                 }
                 #pragma unroll
                 for (int n = 0; n < 4; n++)
@@ -410,18 +389,26 @@ document_sm_90a(
                 for (int k1 = 0; k1 < 8; k1++)
                     wgmma_n64_bf16(s_odd, q_rows[k1], k_tiles.k_major(0, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(2, parity);
+                    key_full.expect(2, 16384);
+                    tma_load(k_tiles.at(2, 0, 0), k_map, key_full.at(2), b, base - 256 + 128, g, 0);
+                    tma_load(k_tiles.at(2, 0, 64), k_map, key_full.at(2), b, base - 256 + 128, g,
+                            64);
+                }
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(3, parity);
+                    value_full.expect(3, 16384);
+                    tma_load(v_tiles.at(3, 0, 0), v_map, value_full.at(3), b, base - 256 + 192, g,
+                            0);
+                    tma_load(v_tiles.at(3, 0, 64), v_map, value_full.at(3), b, base - 256 + 192, g,
+                            64);
+                }
                 wgmma_wait<2>(s_even);
                 if (load_2) {
-                    const int before_5 = key_done.next(1);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_5, 8) == 7) {
-                        key_full.expect(1, 16384);
-                        tma_load(k_tiles.at(1, 0, 0), k_map, key_full.at(1), b, base - 256 + 64, g,
-                                0);
-                        tma_load(k_tiles.at(1, 0, 64), k_map, key_full.at(1), b, base - 256 + 64, g,
-                                64);
-                    }
+                    key_done.arrive(1);
                 }
                 if (j_full_low <= base + 64 && base + 127 <= j_full_high) {
                     #pragma unroll
@@ -464,16 +451,7 @@ document_sm_90a(
                     }
                 wgmma_wait<1>(acc, w);
                 if (load_2) {
-                    const int before_6 = value_done.next(2);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_6, 8) == 7) {
-                        value_full.expect(2, 16384);
-                        tma_load(v_tiles.at(2, 0, 0), v_map, value_full.at(2), b, base - 256 + 128,
-                                g, 0);
-                        tma_load(v_tiles.at(2, 0, 64), v_map, value_full.at(2), b, base - 256 + 128,
-                                g, 64);
-                    }
+                    value_done.arrive(2);
                 }
                 #pragma unroll
                 for (int n = 0; n < 4; n++)
@@ -487,16 +465,26 @@ document_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_trans_n128_bf16(acc, w[k1], v_tiles.mn_major(1, 16 * k1, 0), true);
                 wgmma_commit();
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(1, parity);
+                    key_full.expect(1, 16384);
+                    tma_load(k_tiles.at(1, 0, 0), k_map, key_full.at(1), b, base - 256 + 64, g, 0);
+                    tma_load(k_tiles.at(1, 0, 64), k_map, key_full.at(1), b, base - 256 + 64, g,
+                            64);
+                }
+                if (load_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(2, parity);
+                    value_full.expect(2, 16384);
+                    tma_load(v_tiles.at(2, 0, 0), v_map, value_full.at(2), b, base - 256 + 128, g,
+                            0);
+                    tma_load(v_tiles.at(2, 0, 64), v_map, value_full.at(2), b, base - 256 + 128, g,
+                            64);
+                }
                 wgmma_wait<1>(s_odd, q_rows);
                 if (load_2) {
-                    const int before_7 = key_done.next(0);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_7, 8) == 7) {
-                        key_full.expect(0, 16384);
-                        tma_load(k_tiles.at(0, 0, 0), k_map, key_full.at(0), b, base - 256, g, 0);
-                        tma_load(k_tiles.at(0, 0, 64), k_map, key_full.at(0), b, base - 256, g, 64);
-                    }
+                    key_done.arrive(0);
                 }
                 if (j_full_low <= base && base + 63 <= j_full_high) {
                     #pragma unroll
@@ -539,16 +527,7 @@ document_sm_90a(
                     }
                 wgmma_wait<0>(acc, w);
                 if (load_2) {
-                    const int before_8 = value_done.next(1);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_8, 8) == 7) {
-                        value_full.expect(1, 16384);
-                        tma_load(v_tiles.at(1, 0, 0), v_map, value_full.at(1), b, base - 256 + 64,
-                                g, 0);
-                        tma_load(v_tiles.at(1, 0, 64), v_map, value_full.at(1), b, base - 256 + 64,
-                                g, 64);
-                    }
+                    value_done.arrive(1);
                 }
                 #pragma unroll
                 for (int n = 0; n < 4; n++)
@@ -557,12 +536,27 @@ document_sm_90a(
                         w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                 s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                 value_full.await(0, parity);
-                owed = load_2;
-                owed_base = base - 256;
+                if (load_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(0, parity);
+                    key_full.expect(0, 16384);
+                    tma_load(k_tiles.at(0, 0, 0), k_map, key_full.at(0), b, base - 256, g, 0);
+                    tma_load(k_tiles.at(0, 0, 64), k_map, key_full.at(0), b, base - 256, g, 64);
+                }
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(1, parity);
+                    value_full.expect(1, 16384);
+                    tma_load(v_tiles.at(1, 0, 0), v_map, value_full.at(1), b, base - 256 + 64, g,
+                            0);
+                    tma_load(v_tiles.at(1, 0, 64), v_map, value_full.at(1), b, base - 256 + 64, g,
+                            64);
+                }
                 block_2 = block_2 + 1;
                 base = base - 256;
                 parity = 1 - parity;
-                load_2 = block_2 + 1 < all_blocks;
+                if (block_2 == blocks_2)
+                    break;
             }
             wgmma_fence(acc, w);
             #pragma unroll
@@ -570,29 +564,28 @@ document_sm_90a(
                 wgmma_trans_n128_bf16(acc, w[k1], v_tiles.mn_major(0, 16 * k1, 0), true);
             wgmma_commit();
             wgmma_wait<0>(acc, w);
-            if (owed) {
-                const int before_9 = value_done.next(0);
-
+            if (blocks_2 < all_blocks) {
+                value_done.arrive(0);
+            }
+            if (blocks_2 < all_blocks && warp == 0) {
                 // every warp is done with this tile: load the next block's
-                if (floor_mod(before_9, 8) == 7) {
-                    value_full.expect(0, 16384);
-                    tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, owed_base, g, 0);
-                    tma_load(v_tiles.at(0, 0, 64), v_map, value_full.at(0), b, owed_base, g, 64);
-                }
+                value_done.await(0, 1 - parity);
+                value_full.expect(0, 16384);
+                tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, base, g, 0);
+                tma_load(v_tiles.at(0, 0, 64), v_map, value_full.at(0), b, base, g, 64);
             }
         }
         if (0 < units) {
-            int block_3 = 0;
             int base_2 = j_high - 255 + 128 - blocks_2 * 256;
-            int owed_tile = 0;
             #pragma unroll
             for (int n = 0; n < 4; n++)
                 #pragma unroll
                 for (int i = 0; i < 4; i++)
                     w[n][i] = pack_bf16(0.0f, 0.0f);
+            int block_3 = 0;
             #pragma unroll 1
-            for (int it_2 = 0; it_2 < units; it_2++) {
-                if (it_2 == 0) {
+            for (int turn_2 = 0; turn_2 < 2147483647; turn_2++) {
+                if (block_3 == 0) {
                     key_full.await(3 - block_3 * 2, parity);
                     wgmma_fence(s_even, q_rows);
                     #pragma unroll
@@ -605,8 +598,8 @@ document_sm_90a(
                     wgmma_fence(acc, w, s_even, q_rows);
                     #pragma unroll
                     for (int k1 = 0; k1 < 4; k1++)
-                        wgmma_trans_n128_bf16(acc, w[k1], v_tiles.mn_major(owed_tile, 16 * k1, 0),
-                                true);
+                        wgmma_trans_n128_bf16(acc, w[k1],
+                                v_tiles.mn_major(2 - (block_3 - 1) * 2, 16 * k1, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k1 = 0; k1 < 8; k1++)
@@ -723,14 +716,16 @@ document_sm_90a(
                         w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                 s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                 value_full.await(2 - block_3 * 2, parity);
-                owed_tile = 2 - block_3 * 2;
                 block_3 = block_3 + 1;
                 base_2 = base_2 - 128;
+                if (block_3 == units)
+                    break;
             }
             wgmma_fence(acc, w);
             #pragma unroll
             for (int k1 = 0; k1 < 4; k1++)
-                wgmma_trans_n128_bf16(acc, w[k1], v_tiles.mn_major(owed_tile, 16 * k1, 0), true);
+                wgmma_trans_n128_bf16(acc, w[k1], v_tiles.mn_major(2 - (units - 1) * 2, 16 * k1, 0),
+                        true);
             wgmma_commit();
             wgmma_wait<0>(acc, w);
         }
@@ -1007,16 +1002,44 @@ document_sm_90a(
         inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
     }
     if ((wanted & 1) != 0) {
-        #pragma unroll
-        for (int n = 0; n < 16; n++)
+        if (aligned == 0) {
             #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = 16 * warp + lane / 4 + i / 2 * 8;
-                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                if (row0 + row < rows_total)
-                    o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
-                            + col] = bf16(acc[n][i] * inverse[i / 2]);
+            for (int n = 0; n < 16; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = 16 * warp + lane / 4 + i / 2 * 8;
+                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                    if (row0 + row < rows_total)
+                        o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
+                                + col] = bf16(acc[n][i] * inverse[i / 2]);
+                }
+        } else {
+            uint32_t result[8][4];
+            #pragma unroll
+            for (int n = 0; n < 8; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float both[2];
+                    #pragma unroll
+                    for (int e = 0; e < 2; e++)
+                        both[e] = acc[2 * n + i / 2][i % 2 * 2 + e] * inverse[i % 2];
+                    result[n][i] = pack_bf16(both[0], both[1]);
+                }
+            #pragma unroll
+            for (int n = 0; n < 8; n++)
+                stmatrix(results.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8), result[n]);
+            {
+                const int row = warp * 16 + lane % 16;
+                bf16 *to = nullptr;
+                const int row2 = row0 + row;
+                if (row2 < rows_total) {
+                    const int clamped = min(row2, rows_total - 1);
+                    to = o + b * o_stride_B + floor_div(clamped, heads) * o_stride_i
+                            + (first_head + floor_mod(clamped, heads)) * o_stride_H;
+                }
+                store_rows<16, 128>(to, results, 0, warp * 16, 0);
             }
+        }
     }
     if ((wanted & 2) != 0) {
         #pragma unroll

@@ -28,7 +28,7 @@ local_sm_80(
     int B,
     int N, int H,                // spec:13  index i, j : N
     int W,                       // spec:12  param W = 256
-    int aligned,                 // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                 // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                  // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];

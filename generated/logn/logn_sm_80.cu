@@ -28,7 +28,7 @@ logn_sm_80(
     int B,
     int N, int H, int G,         // spec:15  index i, j : N
     float base,                  // spec:13  param base = 512.0
-    int aligned,                 // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                 // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                  // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];

@@ -3,14 +3,15 @@
 // target  sm_90a
 // launch  grid x = ceil(N / 192) * B * H
 // block   384 threads: 12 warps along the rows of the register tiles
-// shared  147580 bytes, dynamic
+// shared  147616 bytes, dynamic
 //         k_tiles: 5 x 96 x 64 bf16
 //         v_tiles: 5 x 96 x 64 bf16
 //         rows: 192 x 64 bf16
+//         results: 192 x 64 bf16, in the memory of v_tiles
 //         key_full: 5 mbarriers
 //         value_full: 5 mbarriers
-//         key_done: 5 counters
-//         value_done: 5 counters
+//         key_done: 5 mbarriers
+//         value_done: 5 mbarriers
 #include "trikl_hopper.h"
 
 using namespace trikl;
@@ -77,21 +78,22 @@ padded_sm_90a(
     int B,
     int N, int H,                               // spec:13  index i : N
     int M,                                      // spec:14  index j : M
-    // rows of copied operands begin at multiples of 16 bytes
+    // rows of copied tensors begin at multiples of 16 bytes
     int aligned,
     int wanted,                                 // bit n: output n is computed
     const __grid_constant__ CUtensorMap k_map,  // spec:18  s = sum(d) q[d] * k[d] / sqrt(D)
     const __grid_constant__ CUtensorMap v_map)  // spec:20  o = sum(j) p * v
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 96, 64> k_tiles(shared);             // inner keys, one row a key
-    const panel_buffer<bf16, 96, 64> v_tiles(shared + 61440);     // inner values, one row a key
+    const panel_buffer<bf16, 96, 64> k_tiles(shared);               // inner keys, one row a key
+    const panel_buffer<bf16, 96, 64> v_tiles(shared + 61440);       // inner values, one row a key
     // row operands on their way to registers
     const shared_buffer<bf16, 192, 64, 3> rows(shared + 122880);
+    const shared_buffer<bf16, 192, 64, 3> results(shared + 61440);  // results on their way out
     const mbarriers<5> key_full(shared + 147456);
     const mbarriers<5> value_full(shared + 147496);
-    const counters<5> key_done(shared + 147536);
-    const counters<5> value_done(shared + 147560);
+    const mbarriers<5> key_done(shared + 147536);
+    const mbarriers<5> value_done(shared + 147576);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -117,8 +119,8 @@ padded_sm_90a(
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
-        key_done.init();
-        value_done.init();
+        key_done.init(12);
+        value_done.init(12);
         fence_async();
     }
     __syncthreads();
@@ -178,19 +180,17 @@ padded_sm_90a(
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
         __syncthreads();
         if (0 < blocks_2) {
-            int block_2 = 0;
             int base = j_high - 479;
-            bool load_2 = block_2 + 1 < all_blocks;
-            bool owed = false;
-            int owed_base = 0;
             #pragma unroll
             for (int n = 0; n < 3; n++)
                 #pragma unroll
                 for (int i = 0; i < 4; i++)
                     w[n][i] = pack_bf16(0.0f, 0.0f);
+            int block_2 = 0;
             #pragma unroll 1
-            for (int it = 0; it < blocks_2; it++) {
-                if (it == 0) {
+            for (int turn = 0; turn < 2147483647; turn++) {
+                const bool load_2 = block_2 + 1 < all_blocks;
+                if (block_2 == 0) {
                     key_full.await(4, parity);
                     wgmma_fence(s_even, q_rows);
                     #pragma unroll
@@ -209,15 +209,8 @@ padded_sm_90a(
                         wgmma_n48_bf16(s_even, q_rows[k1], k_tiles.k_major(4, 48, 16 * k1), k1 > 0);
                     wgmma_commit();
                     wgmma_wait<1>(acc, w);
-                    if (owed) {
-                        const int before = value_done.next(0);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before, 12) == 11) {
-                            value_full.expect(0, 12288);
-                            tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, owed_base, h,
-                                    0);
-                        }
+                    if (0 < block_2) {
+                        value_done.arrive(0);
                     }
                 }
                 wgmma_fence(s_odd, q_rows);
@@ -225,6 +218,12 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_odd, q_rows[k1], k_tiles.k_major(4, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (0 < block_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(0, 1 - parity);
+                    value_full.expect(0, 12288);
+                    tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, base, h, 0);
+                }
                 wgmma_wait<1>(s_even);
                 if (j_full_low <= base + 432 && base + 479 <= j_full_high) {
                     #pragma unroll
@@ -280,14 +279,7 @@ padded_sm_90a(
                 wgmma_commit();
                 wgmma_wait<2>(s_odd);
                 if (load_2) {
-                    const int before_2 = key_done.next(4);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_2, 12) == 11) {
-                        key_full.expect(4, 12288);
-                        tma_load(k_tiles.at(4, 0, 0), k_map, key_full.at(4), b, base - 480 + 384, h,
-                                0);
-                    }
+                    key_done.arrive(4);
                 }
                 if (j_full_low <= base + 384 && base + 431 <= j_full_high) {
                     #pragma unroll
@@ -340,6 +332,12 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_odd, q_rows[k1], k_tiles.k_major(3, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(4, parity);
+                    key_full.expect(4, 12288);
+                    tma_load(k_tiles.at(4, 0, 0), k_map, key_full.at(4), b, base - 480 + 384, h, 0);
+                }
                 wgmma_wait<2>(s_even);
                 if (j_full_low <= base + 336 && base + 383 <= j_full_high) {
                     #pragma unroll
@@ -378,14 +376,7 @@ padded_sm_90a(
                     }
                 wgmma_wait<1>(acc, w);
                 if (load_2) {
-                    const int before_3 = value_done.next(4);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_3, 12) == 11) {
-                        value_full.expect(4, 12288);
-                        tma_load(v_tiles.at(4, 0, 0), v_map, value_full.at(4), b, base - 480 + 384,
-                                h, 0);
-                    }
+                    value_done.arrive(4);
                 }
                 #pragma unroll
                 for (int n = 0; n < 3; n++)
@@ -404,16 +395,16 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_even, q_rows[k1], k_tiles.k_major(2, 48, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(4, parity);
+                    value_full.expect(4, 12288);
+                    tma_load(v_tiles.at(4, 0, 0), v_map, value_full.at(4), b, base - 480 + 384, h,
+                            0);
+                }
                 wgmma_wait<2>(s_odd);
                 if (load_2) {
-                    const int before_4 = key_done.next(3);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_4, 12) == 11) {
-                        key_full.expect(3, 12288);
-                        tma_load(k_tiles.at(3, 0, 0), k_map, key_full.at(3), b, base - 480 + 288, h,
-                                0);
-                    }
+                    key_done.arrive(3);
                 }
                 if (j_full_low <= base + 288 && base + 335 <= j_full_high) {
                     #pragma unroll
@@ -466,6 +457,12 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_odd, q_rows[k1], k_tiles.k_major(2, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(3, parity);
+                    key_full.expect(3, 12288);
+                    tma_load(k_tiles.at(3, 0, 0), k_map, key_full.at(3), b, base - 480 + 288, h, 0);
+                }
                 wgmma_wait<2>(s_even);
                 if (j_full_low <= base + 240 && base + 287 <= j_full_high) {
                     #pragma unroll
@@ -504,14 +501,7 @@ padded_sm_90a(
                     }
                 wgmma_wait<1>(acc, w);
                 if (load_2) {
-                    const int before_5 = value_done.next(3);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_5, 12) == 11) {
-                        value_full.expect(3, 12288);
-                        tma_load(v_tiles.at(3, 0, 0), v_map, value_full.at(3), b, base - 480 + 288,
-                                h, 0);
-                    }
+                    value_done.arrive(3);
                 }
                 #pragma unroll
                 for (int n = 0; n < 3; n++)
@@ -530,16 +520,16 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_even, q_rows[k1], k_tiles.k_major(1, 48, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(3, parity);
+                    value_full.expect(3, 12288);
+                    tma_load(v_tiles.at(3, 0, 0), v_map, value_full.at(3), b, base - 480 + 288, h,
+                            0);
+                }
                 wgmma_wait<2>(s_odd);
                 if (load_2) {
-                    const int before_6 = key_done.next(2);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_6, 12) == 11) {
-                        key_full.expect(2, 12288);
-                        tma_load(k_tiles.at(2, 0, 0), k_map, key_full.at(2), b, base - 480 + 192, h,
-                                0);
-                    }
+                    key_done.arrive(2);
                 }
                 if (j_full_low <= base + 192 && base + 239 <= j_full_high) {
                     #pragma unroll
@@ -592,6 +582,12 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_odd, q_rows[k1], k_tiles.k_major(1, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 8) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(2, parity);
+                    key_full.expect(2, 12288);
+                    tma_load(k_tiles.at(2, 0, 0), k_map, key_full.at(2), b, base - 480 + 192, h, 0);
+                }
                 wgmma_wait<2>(s_even);
                 if (j_full_low <= base + 144 && base + 191 <= j_full_high) {
                     #pragma unroll
@@ -630,14 +626,7 @@ padded_sm_90a(
                     }
                 wgmma_wait<1>(acc, w);
                 if (load_2) {
-                    const int before_7 = value_done.next(2);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_7, 12) == 11) {
-                        value_full.expect(2, 12288);
-                        tma_load(v_tiles.at(2, 0, 0), v_map, value_full.at(2), b, base - 480 + 192,
-                                h, 0);
-                    }
+                    value_done.arrive(2);
                 }
                 #pragma unroll
                 for (int n = 0; n < 3; n++)
@@ -656,16 +645,16 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_even, q_rows[k1], k_tiles.k_major(0, 48, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 8) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(2, parity);
+                    value_full.expect(2, 12288);
+                    tma_load(v_tiles.at(2, 0, 0), v_map, value_full.at(2), b, base - 480 + 192, h,
+                            0);
+                }
                 wgmma_wait<2>(s_odd);
                 if (load_2) {
-                    const int before_8 = key_done.next(1);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_8, 12) == 11) {
-                        key_full.expect(1, 12288);
-                        tma_load(k_tiles.at(1, 0, 0), k_map, key_full.at(1), b, base - 480 + 96, h,
-                                0);
-                    }
+                    key_done.arrive(1);
                 }
                 if (j_full_low <= base + 96 && base + 143 <= j_full_high) {
                     #pragma unroll
@@ -718,6 +707,12 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 4; k1++)
                     wgmma_n48_bf16(s_odd, q_rows[k1], k_tiles.k_major(0, 0, 16 * k1), k1 > 0);
                 wgmma_commit();
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(1, parity);
+                    key_full.expect(1, 12288);
+                    tma_load(k_tiles.at(1, 0, 0), k_map, key_full.at(1), b, base - 480 + 96, h, 0);
+                }
                 wgmma_wait<2>(s_even);
                 if (j_full_low <= base + 48 && base + 95 <= j_full_high) {
                     #pragma unroll
@@ -756,14 +751,7 @@ padded_sm_90a(
                     }
                 wgmma_wait<1>(acc, w);
                 if (load_2) {
-                    const int before_9 = value_done.next(1);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_9, 12) == 11) {
-                        value_full.expect(1, 12288);
-                        tma_load(v_tiles.at(1, 0, 0), v_map, value_full.at(1), b, base - 480 + 96,
-                                h, 0);
-                    }
+                    value_done.arrive(1);
                 }
                 #pragma unroll
                 for (int n = 0; n < 3; n++)
@@ -777,15 +765,16 @@ padded_sm_90a(
                 for (int k1 = 0; k1 < 3; k1++)
                     wgmma_trans_n64_bf16(acc, w[k1], v_tiles.mn_major(0, 48 + 16 * k1, 0), true);
                 wgmma_commit();
+                if (load_2 && warp == 4) {
+                    // every warp is done with this tile: load the next block's
+                    value_done.await(1, parity);
+                    value_full.expect(1, 12288);
+                    tma_load(v_tiles.at(1, 0, 0), v_map, value_full.at(1), b, base - 480 + 96, h,
+                            0);
+                }
                 wgmma_wait<1>(s_odd, q_rows);
                 if (load_2) {
-                    const int before_10 = key_done.next(0);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_10, 12) == 11) {
-                        key_full.expect(0, 12288);
-                        tma_load(k_tiles.at(0, 0, 0), k_map, key_full.at(0), b, base - 480, h, 0);
-                    }
+                    key_done.arrive(0);
                 }
                 if (j_full_low <= base && base + 47 <= j_full_high) {
                     #pragma unroll
@@ -829,12 +818,17 @@ padded_sm_90a(
                     for (int i = 0; i < 4; i++)
                         w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                 s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                owed = load_2;
-                owed_base = base - 480;
+                if (load_2 && warp == 0) {
+                    // every warp is done with this tile: load the next block's
+                    key_done.await(0, parity);
+                    key_full.expect(0, 12288);
+                    tma_load(k_tiles.at(0, 0, 0), k_map, key_full.at(0), b, base - 480, h, 0);
+                }
                 block_2 = block_2 + 1;
                 base = base - 480;
                 parity = 1 - parity;
-                load_2 = block_2 + 1 < all_blocks;
+                if (block_2 == blocks_2)
+                    break;
             }
             wgmma_fence(acc, w);
             #pragma unroll
@@ -842,28 +836,27 @@ padded_sm_90a(
                 wgmma_trans_n64_bf16(acc, w[k1], v_tiles.mn_major(0, 16 * k1, 0), true);
             wgmma_commit();
             wgmma_wait<0>(acc, w);
-            if (owed) {
-                const int before_11 = value_done.next(0);
-
+            if (blocks_2 < all_blocks) {
+                value_done.arrive(0);
+            }
+            if (blocks_2 < all_blocks && warp == 0) {
                 // every warp is done with this tile: load the next block's
-                if (floor_mod(before_11, 12) == 11) {
-                    value_full.expect(0, 12288);
-                    tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, owed_base, h, 0);
-                }
+                value_done.await(0, 1 - parity);
+                value_full.expect(0, 12288);
+                tma_load(v_tiles.at(0, 0, 0), v_map, value_full.at(0), b, base, h, 0);
             }
         }
         if (0 < units) {
-            int block_3 = 0;
             int base_2 = j_high - 479 + 384 - blocks_2 * 480;
-            int owed_tile = 0;
             #pragma unroll
             for (int n = 0; n < 3; n++)
                 #pragma unroll
                 for (int i = 0; i < 4; i++)
                     w[n][i] = pack_bf16(0.0f, 0.0f);
+            int block_3 = 0;
             #pragma unroll 1
-            for (int it_2 = 0; it_2 < units; it_2++) {
-                if (it_2 == 0) {
+            for (int turn_2 = 0; turn_2 < 2147483647; turn_2++) {
+                if (block_3 == 0) {
                     key_full.await(4 - block_3, parity);
                     wgmma_fence(s_even, q_rows);
                     #pragma unroll
@@ -876,8 +869,8 @@ padded_sm_90a(
                     wgmma_fence(acc, w, s_even, q_rows);
                     #pragma unroll
                     for (int k1 = 0; k1 < 3; k1++)
-                        wgmma_trans_n64_bf16(acc, w[k1], v_tiles.mn_major(owed_tile, 16 * k1, 0),
-                                true);
+                        wgmma_trans_n64_bf16(acc, w[k1],
+                                v_tiles.mn_major(4 - (block_3 - 1), 16 * k1, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k1 = 0; k1 < 4; k1++)
@@ -984,14 +977,16 @@ padded_sm_90a(
                     for (int i = 0; i < 4; i++)
                         w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                 s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                owed_tile = 4 - block_3;
                 block_3 = block_3 + 1;
                 base_2 = base_2 - 96;
+                if (block_3 == units)
+                    break;
             }
             wgmma_fence(acc, w);
             #pragma unroll
             for (int k1 = 0; k1 < 3; k1++)
-                wgmma_trans_n64_bf16(acc, w[k1], v_tiles.mn_major(owed_tile, 16 * k1, 0), true);
+                wgmma_trans_n64_bf16(acc, w[k1], v_tiles.mn_major(4 - (units - 1), 16 * k1, 0),
+                        true);
             wgmma_commit();
             wgmma_wait<0>(acc, w);
         }
@@ -1256,16 +1251,43 @@ padded_sm_90a(
         inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
     }
     if ((wanted & 1) != 0) {
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
+        if (aligned == 0) {
             #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = 16 * warp + lane / 4 + i / 2 * 8;
-                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                if (row0 + row < rows_total)
-                    o[b * o_stride_B + row_i[i / 2] * o_stride_i + h * o_stride_H
-                            + col] = bf16(acc[n][i] * inverse[i / 2]);
+            for (int n = 0; n < 8; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = 16 * warp + lane / 4 + i / 2 * 8;
+                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                    if (row0 + row < rows_total)
+                        o[b * o_stride_B + row_i[i / 2] * o_stride_i + h * o_stride_H
+                                + col] = bf16(acc[n][i] * inverse[i / 2]);
+                }
+        } else {
+            uint32_t result[4][4];
+            #pragma unroll
+            for (int n = 0; n < 4; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float both[2];
+                    #pragma unroll
+                    for (int e = 0; e < 2; e++)
+                        both[e] = acc[2 * n + i / 2][i % 2 * 2 + e] * inverse[i % 2];
+                    result[n][i] = pack_bf16(both[0], both[1]);
+                }
+            #pragma unroll
+            for (int n = 0; n < 4; n++)
+                stmatrix(results.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8), result[n]);
+            {
+                const int row = warp * 16 + lane % 16;
+                bf16 *to = nullptr;
+                const int row2 = row0 + row;
+                if (row2 < rows_total) {
+                    to = o + b * o_stride_B + min(row2, rows_total - 1) * o_stride_i
+                            + h * o_stride_H;
+                }
+                store_rows<16, 64>(to, results, 0, warp * 16, 0);
             }
+        }
     }
     if ((wanted & 2) != 0) {
         #pragma unroll

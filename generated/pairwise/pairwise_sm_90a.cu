@@ -3,34 +3,37 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  180320 bytes, dynamic
+// shared  182344 bytes, dynamic
 //         k2_tiles: 4 x 64 x 128 bf16
 //         v2_tiles: 4 x 64 x 128 bf16
+//         rows: 128 x 136 bf16
 //         outer_vectors: 32 x 128 bf16
 //         outer_vectors_2: 32 x 128 bf16
-//         rows: 128 x 128 bf16
+//         results: 128 x 128 bf16, in the memory of v2_tiles
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
-//         key_done: 4 counters
-//         value_done: 4 counters
+//         done: 2 counters
 #include "trikl_hopper.h"
 
 using namespace trikl;
 
 constexpr int WARPS = 8, THREADS = 32 * WARPS;
 
-// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 16 columns, 16 deep;
+// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 32 columns, 16 deep;
 // a in registers, the columns of b in rows of shared memory
-__device__ __forceinline__ void wgmma_n16_bf16(
+__device__ __forceinline__ void wgmma_n32_bf16(
     float (*d)[4], const uint32_t (&a)[4], uint64_t b, bool more)
 {
     asm volatile(
-        "{\n.reg .pred more;\nsetp.ne.b32 more, %13, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7}, "
-        "{%8, %9, %10, %11}, %12, more, 1, 1, 0;\n}"
+        "{\n.reg .pred more;\nsetp.ne.b32 more, %21, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, "
+        "%12, %13, %14, %15}, "
+        "{%16, %17, %18, %19}, %20, more, 1, 1, 0;\n}"
         : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]),
-          "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3])
+          "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]),
+          "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(more)));
 }
 
@@ -88,7 +91,7 @@ pairwise_sm_90a(
     int B,
     int N, int H, int G,                         // spec:17  index i, j, k : N
     int W1, int W2,                              // spec:15  param W1 = 32, W2 = 512
-    // rows of copied operands begin at multiples of 16 bytes
+    // rows of copied tensors begin at multiples of 16 bytes
     int aligned,
     int wanted,                                  // bit n: output n is computed
     // spec:22  s = sum(d) (q[d] * k1[d] + q[d] * k2[d] + k1[d] * k2[d]) / sqrt(D)
@@ -96,18 +99,18 @@ pairwise_sm_90a(
     const __grid_constant__ CUtensorMap v2_map)  // spec:24  o = sum(j, k) p * v1 * v2
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 64, 128> k2_tiles(shared);            // inner keys, one row a key
-    const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);    // inner values, one row a key
+    const panel_buffer<bf16, 64, 128> k2_tiles(shared);              // inner keys, one row a key
+    const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);      // inner values, one row a key
+    // row operands, for A of each outer position
+    const shared_buffer<bf16, 128, 136, 0> rows(shared + 131072);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 128, 0> outer_vectors(shared + 131072);
+    const shared_buffer<bf16, 32, 128, 0> outer_vectors(shared + 165888);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 139264);
-    // row operands on their way to registers
-    const shared_buffer<bf16, 128, 128, 3> rows(shared + 147456);
-    const mbarriers<4> key_full(shared + 180224);
-    const mbarriers<4> value_full(shared + 180256);
-    const counters<4> key_done(shared + 180288);
-    const counters<4> value_done(shared + 180304);
+    const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 174080);
+    const shared_buffer<bf16, 128, 128, 3> results(shared + 65536);  // results on their way out
+    const mbarriers<4> key_full(shared + 182272);
+    const mbarriers<4> value_full(shared + 182304);
+    const counters<2> done(shared + 182336);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -143,8 +146,7 @@ pairwise_sm_90a(
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
-        key_done.init();
-        value_done.init();
+        done.init();
         fence_async();
     }
     __syncthreads();
@@ -163,14 +165,15 @@ pairwise_sm_90a(
             acc[n][i] = 0.0f;
             pv[n][i] = 0.0f;
         }
+    uint32_t q_rows[8][4];  // row operand of the scores
     uint32_t k1_outer[8][2];  // outer key of this step
     uint32_t a[8][4];  // A of this outer step
     float c[2];
-    float s_even[2][4];  // scores of an even step, then its weights
-    float s_odd[2][4];  // scores of an odd step
-    uint32_t w[4];  // weights of the step whose value product is next
+    float s_even[4][4];  // scores of an even step, then its weights
+    float s_odd[4][4];  // scores of an odd step
+    uint32_t w[2][4];  // weights of the step whose value product is next
     int k_first[2], k_last[2], j_first[2], j_last[2];
-    uint32_t v_outer[16];
+    uint32_t v_outer[8][2];
     if (k_low <= k_high && j_low <= j_high) {
         const int blocks_2 = floor_div(k_high - k_low + 64, 256);
         const int units = max(floor_div(k_high - k_low + 1 - blocks_2 * 256 + 63, 64), 0);
@@ -210,11 +213,6 @@ pairwise_sm_90a(
         }
         copy_commit();
         copy_wait<0>();
-        __syncthreads();
-        uint32_t q_rows[8][4];  // row operand of the scores
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
-            ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
         __syncthreads();
         #pragma unroll 1
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
@@ -259,111 +257,128 @@ pairwise_sm_90a(
             copy_wait<0>();
             __syncthreads();
             if (0 < blocks_2) {
-                const int total = blocks_2 * chunk_steps;
-                int step_2 = 0;
-                int block_2 = 0;
                 int base = k_high - 255;
-                bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
-                bool owed = false;
-                int owed_base = 0;
                 #pragma unroll
-                for (int i = 0; i < 4; i++)
-                    w[i] = pack_bf16(0.0f, 0.0f);
+                for (int n = 0; n < 2; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[n][i] = pack_bf16(0.0f, 0.0f);
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
                         pv[n][i] = 0.0f;
                 #pragma unroll
-                for (int n = 0; n < 16; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
-                        k1_outer[n][i] = outer_vectors.pair(step_2, 16 * n + lane % 4 * 2 + 8 * i);
-                #pragma unroll 1
-                for (int it = 0; it < total; it++) {
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(k1_outer[n], k1_outer[n + 1],
+                            outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
                     #pragma unroll
-                    for (int n = 0; n < 8; n++)
+                    for (int i = 0; i < 4; i++) {
+                        float both[2];
                         #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            float both[2];
-                            #pragma unroll
-                            for (int e = 0; e < 2; e++)
-                                both[e] = (unpack_bf16(q_rows[n][i], e)
-                                        + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
-                            a[n][i] = pack_bf16(both[0], both[1]);
-                        }
-                    float sum[2];
-                    #pragma unroll
-                    for (int i = 0; i < 2; i++)
-                        sum[i] = 0.0f;
-                    #pragma unroll 1
-                    for (int d = 0; d < 128; d += 4) {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int64_t number = d + lane % 4;
-                            sum[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
-                                    + row_h[i] * q_stride_H + number]),
-                                    float(k1[b * k1_stride_B + (j_chunk + step_2) * k1_stride_j
-                                    + g * k1_stride_G + number]));
-                        }
+                        for (int e = 0; e < 2; e++)
+                            both[e] = (unpack_bf16(q_rows[n][i], e)
+                                    + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
+                        a[n][i] = pack_bf16(both[0], both[1]);
                     }
+                float sum[2];
+                #pragma unroll
+                for (int i = 0; i < 2; i++)
+                    sum[i] = 0.0f;
+                #pragma unroll 1
+                for (int d = 0; d < 128; d += 4) {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
-                        sum[i] = quad_sum(sum[i]);
-                        c[i] = __fmul_rn(sum[i], 0.12751743f);
+                        const int64_t number = d + lane % 4;
+                        sum[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
+                                + row_h[i] * q_stride_H + number]),
+                                float(k1[b * k1_stride_B + j_chunk * k1_stride_j + g * k1_stride_G
+                                + number]));
                     }
-                    if (it == 0) {
+                }
+                #pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    sum[i] = quad_sum(sum[i]);
+                    c[i] = __fmul_rn(sum[i], 0.12751743f);
+                }
+                int block_2 = 0;
+                int step_2 = 0;
+                #pragma unroll 1
+                for (int turn = 0; turn < 2147483647; turn++) {
+                    const bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                    if (step_2 == 0 && block_2 == 0) {
                         key_full.await(3, parity);
                         wgmma_fence(s_even, a);
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3, 48, 16 * k), k > 0);
+                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3, 32, 16 * k), k > 0);
                         wgmma_commit();
                     } else {
                         if (step_2 == 0) {
                             key_full.await(3, parity);
                         }
                         wgmma_fence(pv, w, s_even, a);
-                        wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 0, 0), true);
+                        #pragma unroll
+                        for (int k = 0; k < 2; k++)
+                            wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3, 48, 16 * k), k > 0);
+                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3, 32, 16 * k), k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
-                        if (owed) {
-                            const int before = value_done.next(0);
+                        if (step_2 == 0 && 0 < block_2) {
+                            const int before = done.next(1);
 
-                            // every warp is done with this tile: load the next block's
+                            // every warp is done with these tiles: load the next block's
                             if (floor_mod(before, 8) == 7) {
-                                value_full.expect(0, 16384);
-                                tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b,
-                                        owed_base, g, 0);
-                                tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b,
-                                        owed_base, g, 64);
+                                #pragma unroll 1
+                                for (int load_3 = 2; load_3 < 4; load_3++) {
+                                    key_full.expect(3 - load_3, 16384);
+                                    tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map,
+                                            key_full.at(3 - load_3), b, base + (3 - load_3) * 64, g,
+                                            0);
+                                    tma_load(k2_tiles.at(3 - load_3, 0, 64), k2_map,
+                                            key_full.at(3 - load_3), b, base + (3 - load_3) * 64, g,
+                                            64);
+                                    value_full.expect(3 - load_3, 16384);
+                                    tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map,
+                                            value_full.at(3 - load_3), b, base + (3 - load_3) * 64,
+                                            g, 0);
+                                    tma_load(v2_tiles.at(3 - load_3, 0, 64), v2_map,
+                                            value_full.at(3 - load_3), b, base + (3 - load_3) * 64,
+                                            g, 64);
+                                }
                             }
                         }
                         #pragma unroll
                         for (int n = 0; n < 16; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     wgmma_fence(s_odd, a);
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3, 32, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(3, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_even);
                     const int number = j_chunk + step_2;
-                    if (k_full_low <= base + 240 && base + 255 <= k_full_high
+                    if (k_full_low <= base + 224 && base + 255 <= k_full_high
                             && j_full_low <= number && number <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -386,161 +401,56 @@ pairwise_sm_90a(
                         for (int i = 0; i < 2; i++) {
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number2 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 240 + col;
-                                const int number2 = j_chunk + step_2;
-                                s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number2
-                                        && number2 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
-                            l[i / 2] += s_even[n][i];
-                        }
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
-                    if (step_2 == 0) {
-                        value_full.await(3, parity);
-                    }
-                    wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 48, 0), false);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3, 16, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_odd);
-                    const int number2 = j_chunk + step_2;
-                    if (k_full_low <= base + 224 && base + 239 <= k_full_high
-                            && j_full_low <= number2 && number2 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_odd[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 224 + col;
-                                const int number3 = j_chunk + step_2;
-                                s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number3
-                                        && number3 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
-                            l[i / 2] += s_odd[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
-                    wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 32, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3, 0, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_even);
-                    const int number3 = j_chunk + step_2;
-                    if (k_full_low <= base + 208 && base + 223 <= k_full_high
-                            && j_full_low <= number3 && number3 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_even[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 208 + col;
-                                const int number4 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number4
-                                        && number4 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
-                    wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        value_full.await(3, parity);
+                    }
                     if (step_2 == 0) {
                         key_full.await(2, parity);
                     }
                     wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 16, 0), true);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3, 32 + 16 * k, 0),
+                                k > 0);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(2, 48, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(2, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_2 = key_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_2, 8) == 7) {
-                            key_full.expect(3, 16384);
-                            tma_load(k2_tiles.at(3, 0, 0), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 0);
-                            tma_load(k2_tiles.at(3, 0, 64), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 64);
-                        }
-                    }
-                    const int number4 = j_chunk + step_2;
-                    if (k_full_low <= base + 192 && base + 207 <= k_full_high
-                            && j_full_low <= number4 && number4 <= j_full_high) {
+                    const int number2 = j_chunk + step_2;
+                    if (k_full_low <= base + 192 && base + 223 <= k_full_high
+                            && j_full_low <= number2 && number2 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -553,22 +463,23 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number3 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 192 + col;
-                                const int number5 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number5
-                                        && number5 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -576,21 +487,26 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3, 0, 0), true);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3, 16 * k, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(2, 32, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(2, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_even);
-                    const int number5 = j_chunk + step_2;
-                    if (k_full_low <= base + 176 && base + 191 <= k_full_high
-                            && j_full_low <= number5 && number5 <= j_full_high) {
+                    const int number3 = j_chunk + step_2;
+                    if (k_full_low <= base + 160 && base + 191 <= k_full_high
+                            && j_full_low <= number3 && number3 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -603,137 +519,23 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number4 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number4 && number4 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 176 + col;
-                                const int number6 = j_chunk + step_2;
-                                s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number6
-                                        && number6 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
-                            l[i / 2] += s_even[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_3 = value_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_3, 8) == 7) {
-                            value_full.expect(3, 16384);
-                            tma_load(v2_tiles.at(3, 0, 0), v2_map, value_full.at(3), b,
-                                    base - 256 + 192, g, 0);
-                            tma_load(v2_tiles.at(3, 0, 64), v2_map, value_full.at(3), b,
-                                    base - 256 + 192, g, 64);
-                        }
-                    }
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
-                    if (step_2 == 0) {
-                        value_full.await(2, parity);
-                    }
-                    wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 48, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(2, 16, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_odd);
-                    const int number6 = j_chunk + step_2;
-                    if (k_full_low <= base + 160 && base + 175 <= k_full_high
-                            && j_full_low <= number6 && number6 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_odd[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 160 + col;
-                                const int number7 = j_chunk + step_2;
-                                s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number7
-                                        && number7 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
-                            l[i / 2] += s_odd[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
-                    wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 32, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(2, 0, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_even);
-                    const int number7 = j_chunk + step_2;
-                    if (k_full_low <= base + 144 && base + 159 <= k_full_high
-                            && j_full_low <= number7 && number7 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_even[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 144 + col;
-                                const int number8 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number8
-                                        && number8 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
@@ -741,36 +543,32 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        value_full.await(2, parity);
+                    }
                     if (step_2 == 0) {
                         key_full.await(1, parity);
                     }
                     wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 16, 0), true);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(2, 32 + 16 * k, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(1, 48, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(1, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_4 = key_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_4, 8) == 7) {
-                            key_full.expect(2, 16384);
-                            tma_load(k2_tiles.at(2, 0, 0), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 0);
-                            tma_load(k2_tiles.at(2, 0, 64), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 64);
-                        }
-                    }
-                    const int number8 = j_chunk + step_2;
-                    if (k_full_low <= base + 128 && base + 143 <= k_full_high
-                            && j_full_low <= number8 && number8 <= j_full_high) {
+                    const int number4 = j_chunk + step_2;
+                    if (k_full_low <= base + 128 && base + 159 <= k_full_high
+                            && j_full_low <= number4 && number4 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -783,22 +581,23 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number5 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number5 && number5 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 128 + col;
-                                const int number9 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number9
-                                        && number9 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -806,21 +605,26 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(2, 0, 0), true);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(2, 16 * k, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(1, 32, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(1, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_even);
-                    const int number9 = j_chunk + step_2;
-                    if (k_full_low <= base + 112 && base + 127 <= k_full_high
-                            && j_full_low <= number9 && number9 <= j_full_high) {
+                    const int number5 = j_chunk + step_2;
+                    if (k_full_low <= base + 96 && base + 127 <= k_full_high
+                            && j_full_low <= number5 && number5 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -833,137 +637,23 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number6 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number6 && number6 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 112 + col;
-                                const int number10 = j_chunk + step_2;
-                                s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number10
-                                        && number10 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
-                            l[i / 2] += s_even[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_5 = value_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_5, 8) == 7) {
-                            value_full.expect(2, 16384);
-                            tma_load(v2_tiles.at(2, 0, 0), v2_map, value_full.at(2), b,
-                                    base - 256 + 128, g, 0);
-                            tma_load(v2_tiles.at(2, 0, 64), v2_map, value_full.at(2), b,
-                                    base - 256 + 128, g, 64);
-                        }
-                    }
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
-                    if (step_2 == 0) {
-                        value_full.await(1, parity);
-                    }
-                    wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 48, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(1, 16, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_odd);
-                    const int number10 = j_chunk + step_2;
-                    if (k_full_low <= base + 96 && base + 111 <= k_full_high
-                            && j_full_low <= number10 && number10 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_odd[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 96 + col;
-                                const int number11 = j_chunk + step_2;
-                                s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number11
-                                        && number11 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
-                            l[i / 2] += s_odd[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
-                    wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 32, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(1, 0, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_even);
-                    const int number11 = j_chunk + step_2;
-                    if (k_full_low <= base + 80 && base + 95 <= k_full_high
-                            && j_full_low <= number11 && number11 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_even[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 80 + col;
-                                const int number12 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number12
-                                        && number12 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
@@ -971,36 +661,56 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (load_2) {
+                        const int before_2 = done.next(0);
+
+                        // every warp is done with these tiles: load the next block's
+                        if (floor_mod(before_2, 8) == 7) {
+                            #pragma unroll 1
+                            for (int load_4 = 0; load_4 < 2; load_4++) {
+                                key_full.expect(3 - load_4, 16384);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
+                                        key_full.at(3 - load_4), b, base - 256 + (3 - load_4) * 64,
+                                        g, 0);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 64), k2_map,
+                                        key_full.at(3 - load_4), b, base - 256 + (3 - load_4) * 64,
+                                        g, 64);
+                                value_full.expect(3 - load_4, 16384);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
+                                        value_full.at(3 - load_4), b,
+                                        base - 256 + (3 - load_4) * 64, g, 0);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 64), v2_map,
+                                        value_full.at(3 - load_4), b,
+                                        base - 256 + (3 - load_4) * 64, g, 64);
+                            }
+                        }
+                    }
+                    if (step_2 == 0) {
+                        value_full.await(1, parity);
+                    }
                     if (step_2 == 0) {
                         key_full.await(0, parity);
                     }
                     wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 16, 0), true);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 32 + 16 * k, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(0, 48, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(0, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_6 = key_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_6, 8) == 7) {
-                            key_full.expect(1, 16384);
-                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 0);
-                            tma_load(k2_tiles.at(1, 0, 64), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 64);
-                        }
-                    }
-                    const int number12 = j_chunk + step_2;
-                    if (k_full_low <= base + 64 && base + 79 <= k_full_high
-                            && j_full_low <= number12 && number12 <= j_full_high) {
+                    const int number6 = j_chunk + step_2;
+                    if (k_full_low <= base + 64 && base + 95 <= k_full_high && j_full_low <= number6
+                            && number6 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -1013,22 +723,23 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number7 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number7 && number7 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 64 + col;
-                                const int number13 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number13
-                                        && number13 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -1036,21 +747,29 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(1, 0, 0), true);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(1, 16 * k, 0), true);
                     wgmma_commit();
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(0, 32, 16 * k), k > 0);
+                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
                     wgmma_commit();
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                     wgmma_wait<2>(s_even);
-                    const int number13 = j_chunk + step_2;
-                    if (k_full_low <= base + 48 && base + 63 <= k_full_high
-                            && j_full_low <= number13 && number13 <= j_full_high) {
+                    const int number7 = j_chunk + step_2;
+                    if (k_full_low <= base + 32 && base + 63 <= k_full_high && j_full_low <= number7
+                            && number7 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -1063,137 +782,23 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number8 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number8 && number8 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 48 + col;
-                                const int number14 = j_chunk + step_2;
-                                s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number14
-                                        && number14 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
-                            l[i / 2] += s_even[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_7 = value_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_7, 8) == 7) {
-                            value_full.expect(1, 16384);
-                            tma_load(v2_tiles.at(1, 0, 0), v2_map, value_full.at(1), b,
-                                    base - 256 + 64, g, 0);
-                            tma_load(v2_tiles.at(1, 0, 64), v2_map, value_full.at(1), b,
-                                    base - 256 + 64, g, 64);
-                        }
-                    }
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
-                    if (step_2 == 0) {
-                        value_full.await(0, parity);
-                    }
-                    wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 48, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(0, 16, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_odd);
-                    const int number14 = j_chunk + step_2;
-                    if (k_full_low <= base + 32 && base + 47 <= k_full_high
-                            && j_full_low <= number14 && number14 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_odd[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 32 + col;
-                                const int number15 = j_chunk + step_2;
-                                s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number15
-                                        && number15 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
-                            l[i / 2] += s_odd[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
-                    wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 32, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_even);
-                    const int number15 = j_chunk + step_2;
-                    if (k_full_low <= base + 16 && base + 31 <= k_full_high
-                            && j_full_low <= number15 && number15 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_even[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base + 16 + col;
-                                const int number16 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number16
-                                        && number16 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
@@ -1201,131 +806,25 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_2 + 1 == chunk_steps ? 0
-                                    : step_2 + 1, 16 * n + lane % 4 * 2 + 8 * i);
-                    wgmma_fence(pv, w);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 16, 0), true);
-                    wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
-                    if (load_2) {
-                        const int before_8 = key_done.next(0);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_8, 8) == 7) {
-                            key_full.expect(0, 16384);
-                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 256, g,
-                                    0);
-                            tma_load(k2_tiles.at(0, 0, 64), k2_map, key_full.at(0), b, base - 256,
-                                    g, 64);
-                        }
-                    }
-                    const int number16 = j_chunk + step_2;
-                    if (k_full_low <= base && base + 15 <= k_full_high && j_full_low <= number16
-                            && number16 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_odd[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int base2 = base + col;
-                                const int number17 = j_chunk + step_2;
-                                s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                        && j_first[i / 2] <= number17 && number17 <= j_last[i / 2]
-                                        ? s_odd[n][i] + c[i / 2] : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
                     for (int n = 0; n < 2; n++)
                         #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
-                            l[i / 2] += s_odd[n][i];
-                        }
-                    wgmma_wait<0>(pv, w);
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 16; n++)
-                        v_outer[n] = outer_vectors_2.pair(step_2, 8 * n + lane % 4 * 2);
-                    owed = load_2;
-                    owed_base = base - 256;
-                    const bool last = step_2 + 1 == chunk_steps;
-                    step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                    if (last) {
-                        block_2 = block_2 + 1;
-                        base = base - 256;
-                        parity = 1 - parity;
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (step_2 == 0) {
+                        value_full.await(0, parity);
                     }
-                    load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
-                }
-                wgmma_fence(pv, w);
-                wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(0, 0, 0), true);
-                wgmma_commit();
-                wgmma_wait<0>(pv, w);
-                if (owed) {
-                    const int before_9 = value_done.next(0);
-
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_9, 8) == 7) {
-                        value_full.expect(0, 16384);
-                        tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b, owed_base, g,
-                                0);
-                        tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b, owed_base, g,
-                                64);
-                    }
-                }
-                #pragma unroll
-                for (int n = 0; n < 16; n++)
+                    wgmma_fence(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
-            }
-            if (0 < units) {
-                const int total_2 = units * chunk_steps;
-                int step_3 = 0;
-                int block_3 = 0;
-                int base_2 = k_high - 255 + 192 - blocks_2 * 256;
-                int owed_tile = 0;
-                #pragma unroll
-                for (int i = 0; i < 4; i++)
-                    w[i] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll
-                for (int n = 0; n < 16; n++)
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
+                    wgmma_commit();
+                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        pv[n][i] = 0.0f;
-                #pragma unroll
-                for (int n = 0; n < 16; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll
-                for (int n = 0; n < 8; n++)
-                    #pragma unroll
-                    for (int i = 0; i < 2; i++)
-                        k1_outer[n][i] = outer_vectors.pair(step_3, 16 * n + lane % 4 * 2 + 8 * i);
-                #pragma unroll 1
-                for (int it_2 = 0; it_2 < total_2; it_2++) {
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
@@ -1337,6 +836,56 @@ pairwise_sm_90a(
                                         + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
                             a[n][i] = pack_bf16(both[0], both[1]);
                         }
+                    const int number8 = j_chunk + step_2;
+                    if (k_full_low <= base && base + 31 <= k_full_high && j_full_low <= number8
+                            && number8 <= j_full_high) {
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                s_odd[n][i] += c[i / 2];
+                    } else {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int row = 16 * warp + lane / 4 + 8 * i;
+                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                            k_first[i] = max(row_i[i] - W2 + 1, 0);
+                            k_last[i] = min(row_i[i], N - 1);
+                            j_first[i] = max(row_i[i] - W1 + 1, 0);
+                            j_last[i] = min(row_i[i], N - 1);
+                            const int number9 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number9 && number9 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                const int base2 = base + col;
+                                s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
+                                        ? s_odd[n][i] + c[i / 2] : -INFINITY;
+                            }
+                    }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            s_odd[n][i] = ex2(s_odd[n][i]);
+                            l[i / 2] += s_odd[n][i];
+                        }
+                    wgmma_wait<0>(pv, w);
+                    #pragma unroll
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_2,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     float sum_2[2];
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
@@ -1345,11 +894,12 @@ pairwise_sm_90a(
                     for (int d_2 = 0; d_2 < 128; d_2 += 4) {
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
-                            const int64_t number = d_2 + lane % 4;
+                            const int64_t number9 = d_2 + lane % 4;
                             sum_2[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
-                                    + row_h[i] * q_stride_H + number]),
-                                    float(k1[b * k1_stride_B + (j_chunk + step_3) * k1_stride_j
-                                    + g * k1_stride_G + number]));
+                                    + row_h[i] * q_stride_H + number9]),
+                                    float(k1[b * k1_stride_B
+                                    + (j_chunk + (step_2 + 1 == chunk_steps ? 0 : step_2 + 1))
+                                    * k1_stride_j + g * k1_stride_G + number9]));
                         }
                     }
                     #pragma unroll
@@ -1357,12 +907,113 @@ pairwise_sm_90a(
                         sum_2[i] = quad_sum(sum_2[i]);
                         c[i] = __fmul_rn(sum_2[i], 0.12751743f);
                     }
-                    if (it_2 == 0) {
+                    step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
+                    if (step_2 == 0) {
+                        block_2 = block_2 + 1;
+                        base = base - 256;
+                        parity = 1 - parity;
+                    }
+                    if (block_2 == blocks_2)
+                        break;
+                }
+                wgmma_fence(pv, w);
+                #pragma unroll
+                for (int k = 0; k < 2; k++)
+                    wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
+                wgmma_commit();
+                wgmma_wait<0>(pv, w);
+                if (blocks_2 < all_blocks) {
+                    const int before_3 = done.next(1);
+
+                    // every warp is done with these tiles: load the next block's
+                    if (floor_mod(before_3, 8) == 7) {
+                        #pragma unroll 1
+                        for (int load_5 = 2; load_5 < 4; load_5++) {
+                            key_full.expect(3 - load_5, 16384);
+                            tma_load(k2_tiles.at(3 - load_5, 0, 0), k2_map, key_full.at(3 - load_5),
+                                    b, base + (3 - load_5) * 64, g, 0);
+                            tma_load(k2_tiles.at(3 - load_5, 0, 64), k2_map,
+                                    key_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 64);
+                            value_full.expect(3 - load_5, 16384);
+                            tma_load(v2_tiles.at(3 - load_5, 0, 0), v2_map,
+                                    value_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 0);
+                            tma_load(v2_tiles.at(3 - load_5, 0, 64), v2_map,
+                                    value_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 64);
+                        }
+                    }
+                }
+                #pragma unroll
+                for (int n = 0; n < 16; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
+            }
+            if (0 < units) {
+                int base_2 = k_high - 255 + 192 - blocks_2 * 256;
+                #pragma unroll
+                for (int n = 0; n < 2; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        w[n][i] = pack_bf16(0.0f, 0.0f);
+                #pragma unroll
+                for (int n = 0; n < 16; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        pv[n][i] = 0.0f;
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++)
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(k1_outer[n], k1_outer[n + 1],
+                            outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 8; n++)
+                    #pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        float both[2];
+                        #pragma unroll
+                        for (int e = 0; e < 2; e++)
+                            both[e] = (unpack_bf16(q_rows[n][i], e)
+                                    + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
+                        a[n][i] = pack_bf16(both[0], both[1]);
+                    }
+                float sum_3[2];
+                #pragma unroll
+                for (int i = 0; i < 2; i++)
+                    sum_3[i] = 0.0f;
+                #pragma unroll 1
+                for (int d_3 = 0; d_3 < 128; d_3 += 4) {
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++) {
+                        const int64_t number = d_3 + lane % 4;
+                        sum_3[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
+                                + row_h[i] * q_stride_H + number]),
+                                float(k1[b * k1_stride_B + j_chunk * k1_stride_j + g * k1_stride_G
+                                + number]));
+                    }
+                }
+                #pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    sum_3[i] = quad_sum(sum_3[i]);
+                    c[i] = __fmul_rn(sum_3[i], 0.12751743f);
+                }
+                int block_3 = 0;
+                int step_3 = 0;
+                #pragma unroll 1
+                for (int turn_2 = 0; turn_2 < 2147483647; turn_2++) {
+                    if (step_3 == 0 && block_3 == 0) {
                         key_full.await(3 - block_3, parity);
                         wgmma_fence(s_even, a);
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 48, 16 * k),
+                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 32, 16 * k),
                                     k > 0);
                         wgmma_commit();
                     } else {
@@ -1370,11 +1021,15 @@ pairwise_sm_90a(
                             key_full.await(3 - block_3, parity);
                         }
                         wgmma_fence(pv, w, s_even, a);
-                        wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(owed_tile, 0, 0), true);
+                        #pragma unroll
+                        for (int k = 0; k < 2; k++)
+                            wgmma_trans_n128_bf16(pv, w[k],
+                                    v2_tiles.mn_major(3 - (block_3 - (step_3 == 0 ? 1 : 0)), 16 * k,
+                                    0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
-                            wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 48, 16 * k),
+                            wgmma_n32_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 32, 16 * k),
                                     k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
@@ -1382,21 +1037,21 @@ pairwise_sm_90a(
                         for (int n = 0; n < 16; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     wgmma_fence(s_odd, a);
                     #pragma unroll
                     for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3 - block_3, 32, 16 * k),
+                        wgmma_n32_bf16(s_odd, a[k], k2_tiles.k_major(3 - block_3, 0, 16 * k),
                                 k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_even);
                     const int number = j_chunk + step_3;
-                    if (k_full_low <= base_2 + 48 && base_2 + 63 <= k_full_high
+                    if (k_full_low <= base_2 + 32 && base_2 + 63 <= k_full_high
                             && j_full_low <= number && number <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_even[n][i] += c[i / 2];
@@ -1409,150 +1064,68 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number2 = j_chunk + step_3;
+                            k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base_2 + 48 + col;
-                                const int number2 = j_chunk + step_3;
-                                s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number2
-                                        && number2 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i]);
-                            l[i / 2] += s_even[n][i];
-                        }
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
-                    if (step_3 == 0) {
-                        value_full.await(3 - block_3, parity);
-                    }
-                    wgmma_fence(pv, s_even, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3 - block_3, 48, 0), false);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_even, a[k], k2_tiles.k_major(3 - block_3, 16, 16 * k),
-                                k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_odd);
-                    const int number2 = j_chunk + step_3;
-                    if (k_full_low <= base_2 + 32 && base_2 + 47 <= k_full_high
-                            && j_full_low <= number2 && number2 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_odd[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base_2 + 32 + col;
-                                const int number3 = j_chunk + step_3;
-                                s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number3
-                                        && number3 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
-                                        : -INFINITY;
-                            }
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 2; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i]);
-                            l[i / 2] += s_odd[n][i];
-                        }
-                    wgmma_wait<1>(pv, w);
-                    #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
-                    wgmma_fence(pv, s_odd, w, a);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3 - block_3, 32, 0), true);
-                    wgmma_commit();
-                    #pragma unroll
-                    for (int k = 0; k < 8; k++)
-                        wgmma_n16_bf16(s_odd, a[k], k2_tiles.k_major(3 - block_3, 0, 16 * k),
-                                k > 0);
-                    wgmma_commit();
-                    wgmma_wait<2>(s_even);
-                    const int number3 = j_chunk + step_3;
-                    if (k_full_low <= base_2 + 16 && base_2 + 31 <= k_full_high
-                            && j_full_low <= number3 && number3 <= j_full_high) {
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                s_even[n][i] += c[i / 2];
-                    } else {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                const int position = base_2 + 16 + col;
-                                const int number4 = j_chunk + step_3;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number4
-                                        && number4 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
-                    wgmma_wait<1>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_even[i / 2][i % 2 * 2], s_even[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                    s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (step_3 == 0) {
+                        value_full.await(3 - block_3, parity);
+                    }
+                    wgmma_fence(pv, w);
+                    #pragma unroll
+                    for (int k = 0; k < 2; k++)
+                        wgmma_trans_n128_bf16(pv, w[k],
+                                v2_tiles.mn_major(3 - block_3, 32 + 16 * k, 0), k > 0);
+                    wgmma_commit();
+                    wgmma_wait<1>(s_odd, a);
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_3 + 1 == chunk_steps ? 0
-                                    : step_3 + 1, 16 * n + lane % 4 * 2 + 8 * i);
-                    wgmma_fence(pv, w);
-                    wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(3 - block_3, 16, 0), true);
-                    wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
-                    const int number4 = j_chunk + step_3;
-                    if (k_full_low <= base_2 && base_2 + 15 <= k_full_high && j_full_low <= number4
-                            && number4 <= j_full_high) {
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = (unpack_bf16(q_rows[n][i], e)
+                                        + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
+                    const int number2 = j_chunk + step_3;
+                    if (k_full_low <= base_2 && base_2 + 31 <= k_full_high && j_full_low <= number2
+                            && number2 <= j_full_high) {
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 s_odd[n][i] += c[i / 2];
@@ -1565,21 +1138,22 @@ pairwise_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number3 = j_chunk + step_3;
+                            k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
-                        for (int n = 0; n < 2; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int base2 = base_2 + col;
-                                const int number5 = j_chunk + step_3;
                                 s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                        && j_first[i / 2] <= number5 && number5 <= j_last[i / 2]
                                         ? s_odd[n][i] + c[i / 2] : -INFINITY;
                             }
                     }
                     #pragma unroll
-                    for (int n = 0; n < 2; n++)
+                    for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             s_odd[n][i] = ex2(s_odd[n][i]);
@@ -1587,28 +1161,58 @@ pairwise_sm_90a(
                         }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        w[i] = pack_bf16(s_odd[i / 2][i % 2 * 2], s_odd[i / 2][i % 2 * 2 + 1]);
+                    for (int n = 0; n < 2; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                    s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     #pragma unroll
-                    for (int n = 0; n < 16; n++)
-                        v_outer[n] = outer_vectors_2.pair(step_3, 8 * n + lane % 4 * 2);
-                    owed_tile = 3 - block_3;
-                    const bool last_2 = step_3 + 1 == chunk_steps;
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_3,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    float sum_4[2];
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++)
+                        sum_4[i] = 0.0f;
+                    #pragma unroll 1
+                    for (int d_4 = 0; d_4 < 128; d_4 += 4) {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int64_t number3 = d_4 + lane % 4;
+                            sum_4[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
+                                    + row_h[i] * q_stride_H + number3]),
+                                    float(k1[b * k1_stride_B
+                                    + (j_chunk + (step_3 + 1 == chunk_steps ? 0 : step_3 + 1))
+                                    * k1_stride_j + g * k1_stride_G + number3]));
+                        }
+                    }
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++) {
+                        sum_4[i] = quad_sum(sum_4[i]);
+                        c[i] = __fmul_rn(sum_4[i], 0.12751743f);
+                    }
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                    if (last_2) {
+                    if (step_3 == 0) {
                         block_3 = block_3 + 1;
                         base_2 = base_2 - 64;
                     }
+                    if (block_3 == units)
+                        break;
                 }
                 wgmma_fence(pv, w);
-                wgmma_trans_n128_bf16(pv, w, v2_tiles.mn_major(owed_tile, 0, 0), true);
+                #pragma unroll
+                for (int k = 0; k < 2; k++)
+                    wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3 - (units - 1), 16 * k, 0),
+                            true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
             }
             parity = 0 < units ? 1 - parity : parity;
             #pragma unroll 1
@@ -1620,17 +1224,17 @@ pairwise_sm_90a(
                 __syncthreads();
                 if (warp == 0) {
                     #pragma unroll 1
-                    for (int load_3 = 0; load_3 < 4; load_3++) {
-                        key_full.expect(3 - load_3, 16384);
-                        tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map, key_full.at(3 - load_3), b,
-                                k_high - 255 + (3 - load_3) * 64, g, 0);
-                        tma_load(k2_tiles.at(3 - load_3, 0, 64), k2_map, key_full.at(3 - load_3), b,
-                                k_high - 255 + (3 - load_3) * 64, g, 64);
-                        value_full.expect(3 - load_3, 16384);
-                        tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map, value_full.at(3 - load_3),
-                                b, k_high - 255 + (3 - load_3) * 64, g, 0);
-                        tma_load(v2_tiles.at(3 - load_3, 0, 64), v2_map, value_full.at(3 - load_3),
-                                b, k_high - 255 + (3 - load_3) * 64, g, 64);
+                    for (int load_6 = 0; load_6 < 4; load_6++) {
+                        key_full.expect(3 - load_6, 16384);
+                        tma_load(k2_tiles.at(3 - load_6, 0, 0), k2_map, key_full.at(3 - load_6), b,
+                                k_high - 255 + (3 - load_6) * 64, g, 0);
+                        tma_load(k2_tiles.at(3 - load_6, 0, 64), k2_map, key_full.at(3 - load_6), b,
+                                k_high - 255 + (3 - load_6) * 64, g, 64);
+                        value_full.expect(3 - load_6, 16384);
+                        tma_load(v2_tiles.at(3 - load_6, 0, 0), v2_map, value_full.at(3 - load_6),
+                                b, k_high - 255 + (3 - load_6) * 64, g, 0);
+                        tma_load(v2_tiles.at(3 - load_6, 0, 64), v2_map, value_full.at(3 - load_6),
+                                b, k_high - 255 + (3 - load_6) * 64, g, 64);
                     }
                 }
             }
@@ -1717,20 +1321,20 @@ pairwise_sm_90a(
                         __syncthreads();
                         if (warp == 0) {
                             #pragma unroll 1
-                            for (int load_4 = 0; load_4 < 4; load_4++) {
-                                key_full.expect(3 - load_4, 16384);
-                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
-                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                            for (int load_7 = 0; load_7 < 4; load_7++) {
+                                key_full.expect(3 - load_7, 16384);
+                                tma_load(k2_tiles.at(3 - load_7, 0, 0), k2_map,
+                                        key_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         0);
-                                tma_load(k2_tiles.at(3 - load_4, 0, 64), k2_map,
-                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                tma_load(k2_tiles.at(3 - load_7, 0, 64), k2_map,
+                                        key_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         64);
-                                value_full.expect(3 - load_4, 16384);
-                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
-                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                value_full.expect(3 - load_7, 16384);
+                                tma_load(v2_tiles.at(3 - load_7, 0, 0), v2_map,
+                                        value_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         0);
-                                tma_load(v2_tiles.at(3 - load_4, 0, 64), v2_map,
-                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                tma_load(v2_tiles.at(3 - load_7, 0, 64), v2_map,
+                                        value_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         64);
                             }
                         }
@@ -1743,10 +1347,13 @@ pairwise_sm_90a(
                         for (int j = 0; j < chunk_steps_2; j++) {
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++)
-                                    k1_outer[n][i] = outer_vectors.pair(j,
-                                            16 * n + lane % 4 * 2 + 8 * i);
+                                ldmatrix(q_rows[n],
+                                        rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                            #pragma unroll
+                            for (int n = 0; n < 8; n += 2)
+                                ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                        outer_vectors.at(j,
+                                        16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
                                 #pragma unroll
@@ -1758,16 +1365,16 @@ pairwise_sm_90a(
                                                 + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
                                     a[n][i] = pack_bf16(both[0], both[1]);
                                 }
-                            float sum_3[2];
+                            float sum_5[2];
                             #pragma unroll
                             for (int i = 0; i < 2; i++)
-                                sum_3[i] = 0.0f;
+                                sum_5[i] = 0.0f;
                             #pragma unroll 1
-                            for (int d_3 = 0; d_3 < 128; d_3 += 4) {
+                            for (int d_5 = 0; d_5 < 128; d_5 += 4) {
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
-                                    const int64_t number = d_3 + lane % 4;
-                                    sum_3[i] += __fmul_rn(float(q[b * q_stride_B
+                                    const int64_t number = d_5 + lane % 4;
+                                    sum_5[i] += __fmul_rn(float(q[b * q_stride_B
                                             + row_i[i] * q_stride_i + row_h[i] * q_stride_H
                                             + number]), float(k1[b * k1_stride_B
                                             + (j_chunk_2 + j) * k1_stride_j + g * k1_stride_G
@@ -1776,28 +1383,28 @@ pairwise_sm_90a(
                             }
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
-                                sum_3[i] = quad_sum(sum_3[i]);
-                                c[i] = __fmul_rn(sum_3[i], 0.12751743f);
+                                sum_5[i] = quad_sum(sum_5[i]);
+                                c[i] = __fmul_rn(sum_5[i], 0.12751743f);
                             }
                             bool summed = pass == 0;
                             #pragma unroll 1
-                            for (int step_4 = 0; step_4 < 16; step_4++) {
-                                const int key0 = base_3 + (240 - step_4 * 16);
-                                const int tile = floor_div(240 - step_4 * 16, 64);
-                                const int row0_tile = floor_mod(240 - step_4 * 16, 64);
-                                if (key0 <= k_high && k_low <= key0 + 15) {
+                            for (int step_4 = 0; step_4 < 8; step_4++) {
+                                const int key0 = base_3 + (224 - step_4 * 32);
+                                const int tile = floor_div(224 - step_4 * 32, 64);
+                                const int row0_tile = floor_mod(224 - step_4 * 32, 64);
+                                if (key0 <= k_high && k_low <= key0 + 31) {
                                     wgmma_fence(s_even, a);
                                     #pragma unroll
                                     for (int k = 0; k < 8; k++)
-                                        wgmma_n16_bf16(s_even, a[k],
+                                        wgmma_n32_bf16(s_even, a[k],
                                                 k2_tiles.k_major(tile, row0_tile, 16 * k), k > 0);
                                     wgmma_commit();
                                     wgmma_wait<0>(s_even, a);
                                     const int number = j_chunk_2 + j;
-                                    if (k_full_low <= key0 && key0 + 15 <= k_full_high
+                                    if (k_full_low <= key0 && key0 + 31 <= k_full_high
                                             && j_full_low <= number && number <= j_full_high) {
                                         #pragma unroll
-                                        for (int n = 0; n < 2; n++)
+                                        for (int n = 0; n < 4; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++)
                                                 s_even[n][i] += c[i / 2];
@@ -1811,18 +1418,19 @@ pairwise_sm_90a(
                                             k_last[i] = min(row_i[i], N - 1);
                                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                                             j_last[i] = min(row_i[i], N - 1);
+                                            const int number2 = j_chunk_2 + j;
+                                            k_first[i] = j_first[i] <= number2
+                                                    && number2 <= j_last[i] ? k_first[i]
+                                                    : 2147483647;
                                         }
                                         #pragma unroll
-                                        for (int n = 0; n < 2; n++)
+                                        for (int n = 0; n < 4; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++) {
                                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                                 const int key2 = key0 + col;
-                                                const int number2 = j_chunk_2 + j;
                                                 s_even[n][i] = k_first[i / 2] <= key2
                                                         && key2 <= k_last[i / 2]
-                                                        && j_first[i / 2] <= number2
-                                                        && number2 <= j_last[i / 2]
                                                         ? s_even[n][i] + c[i / 2] : -INFINITY;
                                             }
                                     }
@@ -1833,7 +1441,7 @@ pairwise_sm_90a(
                                     for (int i = 0; i < 2; i++)
                                         top[i] = -INFINITY;
                                     #pragma unroll
-                                    for (int n = 0; n < 2; n++)
+                                    for (int n = 0; n < 4; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++)
                                             top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
@@ -1870,7 +1478,7 @@ pairwise_sm_90a(
                                     for (int i = 0; i < 2; i++)
                                         shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
                                     #pragma unroll
-                                    for (int n = 0; n < 2; n++)
+                                    for (int n = 0; n < 4; n++)
                                         #pragma unroll
                                         for (int i = 0; i < 4; i++) {
                                             s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
@@ -1881,7 +1489,7 @@ pairwise_sm_90a(
                                     // a hidden value may be NaN or infinite: key by key
                                     const int number2 = j_chunk_2 + j;
                                     if (pass == 1 && !(k_full_low <= key0
-                                            && key0 + 15 <= k_full_high && j_full_low <= number2
+                                            && key0 + 31 <= k_full_high && j_full_low <= number2
                                             && number2 <= j_full_high)) {
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
@@ -1892,12 +1500,16 @@ pairwise_sm_90a(
                                             k_last[i] = min(row_i[i], N - 1);
                                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                                             j_last[i] = min(row_i[i], N - 1);
+                                            const int number3 = j_chunk_2 + j;
+                                            k_first[i] = j_first[i] <= number3
+                                                    && number3 <= j_last[i] ? k_first[i]
+                                                    : 2147483647;
                                         }
                                         #pragma unroll 1
-                                        for (int key = 0; key < 16; key++) {
-                                            float only[2][4];
+                                        for (int key = 0; key < 32; key++) {
+                                            float only[4][4];
                                             #pragma unroll
-                                            for (int n = 0; n < 2; n++)
+                                            for (int n = 0; n < 4; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++) {
                                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
@@ -1910,7 +1522,7 @@ pairwise_sm_90a(
                                             for (int i = 0; i < 2; i++)
                                                 p[i] = 0.0f;
                                             #pragma unroll
-                                            for (int n = 0; n < 2; n++)
+                                            for (int n = 0; n < 4; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++)
                                                     p[i / 2] += only[n][i];
@@ -1919,11 +1531,8 @@ pairwise_sm_90a(
                                             for (int i = 0; i < 2; i++) {
                                                 p[i] = quad_sum(p[i]);
                                                 const int number3 = key0 + key;
-                                                const int number4 = j_chunk_2 + j;
                                                 seen_3[i] = k_first[i] <= number3
-                                                        && number3 <= k_last[i]
-                                                        && j_first[i] <= number4
-                                                        && number4 <= j_last[i] ? 1.0f : 0.0f;
+                                                        && number3 <= k_last[i] ? 1.0f : 0.0f;
                                             }
                                             #pragma unroll
                                             for (int n = 0; n < 16; n++)
@@ -1939,12 +1548,18 @@ pairwise_sm_90a(
                                         }
                                     } else {
                                         #pragma unroll
-                                        for (int i = 0; i < 4; i++)
-                                            w[i] = pack_bf16(s_even[i / 2][i % 2 * 2],
-                                                    s_even[i / 2][i % 2 * 2 + 1]);
+                                        for (int n = 0; n < 2; n++)
+                                            #pragma unroll
+                                            for (int i = 0; i < 4; i++)
+                                                w[n][i] = pack_bf16(s_even[2 * n
+                                                        + i / 2][i % 2 * 2],
+                                                        s_even[2 * n + i / 2][i % 2 * 2 + 1]);
                                         wgmma_fence(pv, w);
-                                        wgmma_trans_n128_bf16(pv, w,
-                                                v2_tiles.mn_major(tile, row0_tile, 0), true);
+                                        #pragma unroll
+                                        for (int k = 0; k < 2; k++)
+                                            wgmma_trans_n128_bf16(pv, w[k],
+                                                    v2_tiles.mn_major(tile, row0_tile + 16 * k, 0),
+                                                    true);
                                         wgmma_commit();
                                         wgmma_wait<0>(pv, w);
                                         summed = true;
@@ -1953,13 +1568,16 @@ pairwise_sm_90a(
                             }
                             if (summed) {
                                 #pragma unroll
-                                for (int n = 0; n < 16; n++)
-                                    v_outer[n] = outer_vectors_2.pair(j, 8 * n + lane % 4 * 2);
+                                for (int n = 0; n < 8; n += 2)
+                                    ldmatrix(v_outer[n], v_outer[n + 1],
+                                            outer_vectors_2.at(j,
+                                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                                 #pragma unroll
                                 for (int n = 0; n < 16; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
-                                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
+                                        acc[n][i] = fmaf(pv[n][i],
+                                                unpack_bf16(v_outer[n / 2][n % 2], i % 2),
                                                 acc[n][i]);
                                         pv[n][i] = 0.0f;
                                     }
@@ -2017,16 +1635,44 @@ pairwise_sm_90a(
         inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
     }
     if ((wanted & 1) != 0) {
-        #pragma unroll
-        for (int n = 0; n < 16; n++)
+        if (aligned == 0) {
             #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = 16 * warp + lane / 4 + i / 2 * 8;
-                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                if (row0 + row < rows_total)
-                    o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
-                            + col] = bf16(acc[n][i] * inverse[i / 2]);
+            for (int n = 0; n < 16; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = 16 * warp + lane / 4 + i / 2 * 8;
+                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                    if (row0 + row < rows_total)
+                        o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
+                                + col] = bf16(acc[n][i] * inverse[i / 2]);
+                }
+        } else {
+            uint32_t result[8][4];
+            #pragma unroll
+            for (int n = 0; n < 8; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float both[2];
+                    #pragma unroll
+                    for (int e = 0; e < 2; e++)
+                        both[e] = acc[2 * n + i / 2][i % 2 * 2 + e] * inverse[i % 2];
+                    result[n][i] = pack_bf16(both[0], both[1]);
+                }
+            #pragma unroll
+            for (int n = 0; n < 8; n++)
+                stmatrix(results.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8), result[n]);
+            {
+                const int row = warp * 16 + lane % 16;
+                bf16 *to = nullptr;
+                const int row2 = row0 + row;
+                if (row2 < rows_total) {
+                    const int clamped = min(row2, rows_total - 1);
+                    to = o + b * o_stride_B + floor_div(clamped, heads) * o_stride_i
+                            + (first_head + floor_mod(clamped, heads)) * o_stride_H;
+                }
+                store_rows<16, 128>(to, results, 0, warp * 16, 0);
             }
+        }
     }
     if ((wanted & 2) != 0) {
         #pragma unroll

@@ -31,7 +31,7 @@ qk_norm_sm_80(
     int B,
     int N, int H, int G,           // spec:18  index i, j : N
     float eps,                     // spec:16  param eps = 1e-6
-    int aligned,                   // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                   // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                    // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];

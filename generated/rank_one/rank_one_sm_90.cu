@@ -34,7 +34,7 @@ rank_one_sm_90(
     int B,
     int N, int H, int G,          // spec:17  index i, j, k : N
     int W1, int W2,               // spec:15  param W1 = 32, W2 = 512
-    int aligned,                  // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                  // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                   // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];
@@ -288,6 +288,8 @@ rank_one_sm_90(
                             for (int i = 0; i < 2; i++) {
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = j_first[i] <= j && j <= j_last[i] ? k_first[i]
+                                        : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 6; n++)
@@ -296,7 +298,6 @@ rank_one_sm_90(
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int key2 = key0 + col;
                                     s[n][i] = k_first[i / 2] <= key2 && key2 <= k_last[i / 2]
-                                            && j_first[i / 2] <= j && j <= j_last[i / 2]
                                             ? s[n][i] + c[i / 2] : -INFINITY;
                                 }
                         }
@@ -361,6 +362,8 @@ rank_one_sm_90(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = j_first[i] <= j && j <= j_last[i] ? k_first[i]
+                                        : 2147483647;
                             }
                             #pragma unroll 1
                             for (int key = 0; key < 48; key++) {
@@ -387,8 +390,8 @@ rank_one_sm_90(
                                 for (int i = 0; i < 2; i++) {
                                     p[i] = quad_sum(p[i]);
                                     const int number = key0 + key;
-                                    seen[i] = k_first[i] <= number && number <= k_last[i]
-                                            && j_first[i] <= j && j <= j_last[i] ? 1.0f : 0.0f;
+                                    seen[i] = k_first[i] <= number && number <= k_last[i] ? 1.0f
+                                            : 0.0f;
                                 }
                                 #pragma unroll
                                 for (int n = 0; n < 16; n++)

@@ -3,16 +3,16 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  180320 bytes, dynamic
+// shared  180296 bytes, dynamic
 //         k2_tiles: 4 x 64 x 128 bf16
 //         v2_tiles: 4 x 64 x 128 bf16
 //         outer_vectors: 32 x 128 bf16
 //         outer_vectors_2: 32 x 128 bf16
 //         rows: 128 x 128 bf16
+//         results: 128 x 128 bf16, in the memory of v2_tiles
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
-//         key_done: 4 counters
-//         value_done: 4 counters
+//         done: 2 counters
 #include "trikl_hopper.h"
 
 using namespace trikl;
@@ -91,7 +91,7 @@ rank_one_sm_90a(
     int B,
     int N, int H, int G,                         // spec:17  index i, j, k : N
     int W1, int W2,                              // spec:15  param W1 = 32, W2 = 512
-    // rows of copied operands begin at multiples of 16 bytes
+    // rows of copied tensors begin at multiples of 16 bytes
     int aligned,
     int wanted,                                  // bit n: output n is computed
     // spec:22  s = sum(d) q[d] * (k1[d] + k2[d]) / sqrt(D)
@@ -99,18 +99,18 @@ rank_one_sm_90a(
     const __grid_constant__ CUtensorMap v2_map)  // spec:24  o = sum(j, k) p * v1 * v2
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 64, 128> k2_tiles(shared);            // inner keys, one row a key
-    const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);    // inner values, one row a key
+    const panel_buffer<bf16, 64, 128> k2_tiles(shared);              // inner keys, one row a key
+    const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);      // inner values, one row a key
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 128, 0> outer_vectors(shared + 131072);
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 139264);
     // row operands on their way to registers
     const shared_buffer<bf16, 128, 128, 3> rows(shared + 147456);
+    const shared_buffer<bf16, 128, 128, 3> results(shared + 65536);  // results on their way out
     const mbarriers<4> key_full(shared + 180224);
     const mbarriers<4> value_full(shared + 180256);
-    const counters<4> key_done(shared + 180288);
-    const counters<4> value_done(shared + 180304);
+    const counters<2> done(shared + 180288);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -146,8 +146,7 @@ rank_one_sm_90a(
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
-        key_done.init();
-        value_done.init();
+        done.init();
         fence_async();
     }
     __syncthreads();
@@ -171,7 +170,7 @@ rank_one_sm_90a(
     float s_odd[4][4];  // scores of an odd step
     uint32_t w[2][4];  // weights of the step whose value product is next
     int k_first[2], k_last[2], j_first[2], j_last[2];
-    uint32_t v_outer[16];
+    uint32_t v_outer[8][2];
     if (k_low <= k_high && j_low <= j_high) {
         const int blocks_2 = floor_div(k_high - k_low + 64, 256);
         const int units = max(floor_div(k_high - k_low + 1 - blocks_2 * 256 + 63, 64), 0);
@@ -260,13 +259,7 @@ rank_one_sm_90a(
             copy_wait<0>();
             __syncthreads();
             if (0 < blocks_2) {
-                const int total = blocks_2 * chunk_steps;
-                int step_2 = 0;
-                int block_2 = 0;
                 int base = k_high - 255;
-                bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
-                bool owed = false;
-                int owed_base = 0;
                 #pragma unroll
                 for (int n = 0; n < 2; n++)
                     #pragma unroll
@@ -278,31 +271,36 @@ rank_one_sm_90a(
                     for (int i = 0; i < 4; i++)
                         pv[n][i] = 0.0f;
                 #pragma unroll
-                for (int n = 0; n < 16; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll 1
-                for (int it = 0; it < total; it++) {
-                    float sum[2];
+                for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
-                        sum[i] = 0.0f;
-                    #pragma unroll 1
-                    for (int d = 0; d < 128; d += 4) {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int64_t number = d + lane % 4;
-                            sum[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
-                                    + row_h[i] * q_stride_H + number]),
-                                    float(k1[b * k1_stride_B + (j_chunk + step_2) * k1_stride_j
-                                    + g * k1_stride_G + number]));
-                        }
-                    }
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                float sum[2];
+                #pragma unroll
+                for (int i = 0; i < 2; i++)
+                    sum[i] = 0.0f;
+                #pragma unroll 1
+                for (int d = 0; d < 128; d += 4) {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
-                        sum[i] = quad_sum(sum[i]);
-                        c[i] = sum[i];
+                        const int64_t number = d + lane % 4;
+                        sum[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
+                                + row_h[i] * q_stride_H + number]),
+                                float(k1[b * k1_stride_B + j_chunk * k1_stride_j + g * k1_stride_G
+                                + number]));
                     }
-                    if (it == 0) {
+                }
+                #pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    sum[i] = quad_sum(sum[i]);
+                    c[i] = sum[i];
+                }
+                int block_2 = 0;
+                int step_2 = 0;
+                #pragma unroll 1
+                for (int turn = 0; turn < 2147483647; turn++) {
+                    const bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                    if (step_2 == 0 && block_2 == 0) {
                         key_full.await(3, parity);
                         wgmma_fence(s_even, q_rows);
                         #pragma unroll
@@ -325,24 +323,36 @@ rank_one_sm_90a(
                                     k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
-                        if (owed) {
-                            const int before = value_done.next(0);
+                        if (step_2 == 0 && 0 < block_2) {
+                            const int before = done.next(1);
 
-                            // every warp is done with this tile: load the next block's
+                            // every warp is done with these tiles: load the next block's
                             if (floor_mod(before, 8) == 7) {
-                                value_full.expect(0, 16384);
-                                tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b,
-                                        owed_base, g, 0);
-                                tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b,
-                                        owed_base, g, 64);
+                                #pragma unroll 1
+                                for (int load_3 = 2; load_3 < 4; load_3++) {
+                                    key_full.expect(3 - load_3, 16384);
+                                    tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map,
+                                            key_full.at(3 - load_3), b, base + (3 - load_3) * 64, g,
+                                            0);
+                                    tma_load(k2_tiles.at(3 - load_3, 0, 64), k2_map,
+                                            key_full.at(3 - load_3), b, base + (3 - load_3) * 64, g,
+                                            64);
+                                    value_full.expect(3 - load_3, 16384);
+                                    tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map,
+                                            value_full.at(3 - load_3), b, base + (3 - load_3) * 64,
+                                            g, 0);
+                                    tma_load(v2_tiles.at(3 - load_3, 0, 64), v2_map,
+                                            value_full.at(3 - load_3), b, base + (3 - load_3) * 64,
+                                            g, 64);
+                                }
                             }
                         }
                         #pragma unroll
                         for (int n = 0; n < 16; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     wgmma_fence(s_odd, q_rows);
                     #pragma unroll
@@ -377,6 +387,9 @@ rank_one_sm_90a(
                         for (int i = 0; i < 2; i++) {
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number2 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -384,10 +397,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 224 + col;
-                                const int number2 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number2
-                                        && number2 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -421,18 +432,6 @@ rank_one_sm_90a(
                         wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(2, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_2 = key_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_2, 8) == 7) {
-                            key_full.expect(3, 16384);
-                            tma_load(k2_tiles.at(3, 0, 0), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 0);
-                            tma_load(k2_tiles.at(3, 0, 64), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, g, 64);
-                        }
-                    }
                     const int number2 = j_chunk + step_2;
                     if (k_full_low <= base + 192 && base + 223 <= k_full_high
                             && j_full_low <= number2 && number2 <= j_full_high) {
@@ -450,6 +449,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number3 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -457,10 +459,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 192 + col;
-                                const int number3 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number3
-                                        && number3 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -505,6 +505,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number4 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number4 && number4 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -512,10 +515,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 160 + col;
-                                const int number4 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number4
-                                        && number4 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -527,18 +528,6 @@ rank_one_sm_90a(
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_3 = value_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_3, 8) == 7) {
-                            value_full.expect(3, 16384);
-                            tma_load(v2_tiles.at(3, 0, 0), v2_map, value_full.at(3), b,
-                                    base - 256 + 192, g, 0);
-                            tma_load(v2_tiles.at(3, 0, 64), v2_map, value_full.at(3), b,
-                                    base - 256 + 192, g, 64);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
                         #pragma unroll
@@ -561,18 +550,6 @@ rank_one_sm_90a(
                         wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(1, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_4 = key_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_4, 8) == 7) {
-                            key_full.expect(2, 16384);
-                            tma_load(k2_tiles.at(2, 0, 0), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 0);
-                            tma_load(k2_tiles.at(2, 0, 64), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, g, 64);
-                        }
-                    }
                     const int number4 = j_chunk + step_2;
                     if (k_full_low <= base + 128 && base + 159 <= k_full_high
                             && j_full_low <= number4 && number4 <= j_full_high) {
@@ -590,6 +567,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number5 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number5 && number5 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -597,10 +577,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 128 + col;
-                                const int number5 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number5
-                                        && number5 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -645,6 +623,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number6 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number6 && number6 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -652,10 +633,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 96 + col;
-                                const int number6 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number6
-                                        && number6 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -667,24 +646,36 @@ rank_one_sm_90a(
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_5 = value_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_5, 8) == 7) {
-                            value_full.expect(2, 16384);
-                            tma_load(v2_tiles.at(2, 0, 0), v2_map, value_full.at(2), b,
-                                    base - 256 + 128, g, 0);
-                            tma_load(v2_tiles.at(2, 0, 64), v2_map, value_full.at(2), b,
-                                    base - 256 + 128, g, 64);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                    if (load_2) {
+                        const int before_2 = done.next(0);
+
+                        // every warp is done with these tiles: load the next block's
+                        if (floor_mod(before_2, 8) == 7) {
+                            #pragma unroll 1
+                            for (int load_4 = 0; load_4 < 2; load_4++) {
+                                key_full.expect(3 - load_4, 16384);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
+                                        key_full.at(3 - load_4), b, base - 256 + (3 - load_4) * 64,
+                                        g, 0);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 64), k2_map,
+                                        key_full.at(3 - load_4), b, base - 256 + (3 - load_4) * 64,
+                                        g, 64);
+                                value_full.expect(3 - load_4, 16384);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
+                                        value_full.at(3 - load_4), b,
+                                        base - 256 + (3 - load_4) * 64, g, 0);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 64), v2_map,
+                                        value_full.at(3 - load_4), b,
+                                        base - 256 + (3 - load_4) * 64, g, 64);
+                            }
+                        }
+                    }
                     if (step_2 == 0) {
                         value_full.await(1, parity);
                     }
@@ -701,18 +692,6 @@ rank_one_sm_90a(
                         wgmma_n32_bf16(s_even, q_rows[k], k2_tiles.k_major(0, 32, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_6 = key_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_6, 8) == 7) {
-                            key_full.expect(1, 16384);
-                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 0);
-                            tma_load(k2_tiles.at(1, 0, 64), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, g, 64);
-                        }
-                    }
                     const int number6 = j_chunk + step_2;
                     if (k_full_low <= base + 64 && base + 95 <= k_full_high && j_full_low <= number6
                             && number6 <= j_full_high) {
@@ -730,6 +709,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number7 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number7 && number7 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -737,10 +719,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 64 + col;
-                                const int number7 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number7
-                                        && number7 <= j_last[i / 2] ? s_odd[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_odd[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -785,6 +765,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number8 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number8 && number8 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -792,10 +775,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base + 32 + col;
-                                const int number8 = j_chunk + step_2;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number8
-                                        && number8 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -807,18 +788,6 @@ rank_one_sm_90a(
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_7 = value_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_7, 8) == 7) {
-                            value_full.expect(1, 16384);
-                            tma_load(v2_tiles.at(1, 0, 0), v2_map, value_full.at(1), b,
-                                    base - 256 + 64, g, 0);
-                            tma_load(v2_tiles.at(1, 0, 64), v2_map, value_full.at(1), b,
-                                    base - 256 + 64, g, 64);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
                         #pragma unroll
@@ -834,18 +803,6 @@ rank_one_sm_90a(
                         wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
                     wgmma_commit();
                     wgmma_wait<1>(s_odd, q_rows);
-                    if (load_2) {
-                        const int before_8 = key_done.next(0);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_8, 8) == 7) {
-                            key_full.expect(0, 16384);
-                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 256, g,
-                                    0);
-                            tma_load(k2_tiles.at(0, 0, 64), k2_map, key_full.at(0), b, base - 256,
-                                    g, 64);
-                        }
-                    }
                     const int number8 = j_chunk + step_2;
                     if (k_full_low <= base && base + 31 <= k_full_high && j_full_low <= number8
                             && number8 <= j_full_high) {
@@ -863,6 +820,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number9 = j_chunk + step_2;
+                            k_first[i] = j_first[i] <= number9 && number9 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -870,9 +830,7 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int base2 = base + col;
-                                const int number9 = j_chunk + step_2;
                                 s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                        && j_first[i / 2] <= number9 && number9 <= j_last[i / 2]
                                         ? s_odd[n][i] + c[i / 2] : -INFINITY;
                             }
                     }
@@ -891,18 +849,39 @@ rank_one_sm_90a(
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     #pragma unroll
-                    for (int n = 0; n < 16; n++)
-                        v_outer[n] = outer_vectors.pair(step_2, 8 * n + lane % 4 * 2);
-                    owed = load_2;
-                    owed_base = base - 256;
-                    const bool last = step_2 + 1 == chunk_steps;
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors.at(step_2,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    float sum_2[2];
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++)
+                        sum_2[i] = 0.0f;
+                    #pragma unroll 1
+                    for (int d_2 = 0; d_2 < 128; d_2 += 4) {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int64_t number9 = d_2 + lane % 4;
+                            sum_2[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
+                                    + row_h[i] * q_stride_H + number9]),
+                                    float(k1[b * k1_stride_B
+                                    + (j_chunk + (step_2 + 1 == chunk_steps ? 0 : step_2 + 1))
+                                    * k1_stride_j + g * k1_stride_G + number9]));
+                        }
+                    }
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++) {
+                        sum_2[i] = quad_sum(sum_2[i]);
+                        c[i] = sum_2[i];
+                    }
                     step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                    if (last) {
+                    if (step_2 == 0) {
                         block_2 = block_2 + 1;
                         base = base - 256;
                         parity = 1 - parity;
                     }
-                    load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                    if (block_2 == blocks_2)
+                        break;
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -910,30 +889,35 @@ rank_one_sm_90a(
                     wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
-                if (owed) {
-                    const int before_9 = value_done.next(0);
+                if (blocks_2 < all_blocks) {
+                    const int before_3 = done.next(1);
 
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_9, 8) == 7) {
-                        value_full.expect(0, 16384);
-                        tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b, owed_base, g,
-                                0);
-                        tma_load(v2_tiles.at(0, 0, 64), v2_map, value_full.at(0), b, owed_base, g,
-                                64);
+                    // every warp is done with these tiles: load the next block's
+                    if (floor_mod(before_3, 8) == 7) {
+                        #pragma unroll 1
+                        for (int load_5 = 2; load_5 < 4; load_5++) {
+                            key_full.expect(3 - load_5, 16384);
+                            tma_load(k2_tiles.at(3 - load_5, 0, 0), k2_map, key_full.at(3 - load_5),
+                                    b, base + (3 - load_5) * 64, g, 0);
+                            tma_load(k2_tiles.at(3 - load_5, 0, 64), k2_map,
+                                    key_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 64);
+                            value_full.expect(3 - load_5, 16384);
+                            tma_load(v2_tiles.at(3 - load_5, 0, 0), v2_map,
+                                    value_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 0);
+                            tma_load(v2_tiles.at(3 - load_5, 0, 64), v2_map,
+                                    value_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 64);
+                        }
                     }
                 }
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
             }
             if (0 < units) {
-                const int total_2 = units * chunk_steps;
-                int step_3 = 0;
-                int block_3 = 0;
                 int base_2 = k_high - 255 + 192 - blocks_2 * 256;
-                int owed_tile = 0;
                 #pragma unroll
                 for (int n = 0; n < 2; n++)
                     #pragma unroll
@@ -945,31 +929,35 @@ rank_one_sm_90a(
                     for (int i = 0; i < 4; i++)
                         pv[n][i] = 0.0f;
                 #pragma unroll
-                for (int n = 0; n < 16; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll 1
-                for (int it_2 = 0; it_2 < total_2; it_2++) {
-                    float sum_2[2];
+                for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
-                        sum_2[i] = 0.0f;
-                    #pragma unroll 1
-                    for (int d_2 = 0; d_2 < 128; d_2 += 4) {
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            const int64_t number = d_2 + lane % 4;
-                            sum_2[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
-                                    + row_h[i] * q_stride_H + number]),
-                                    float(k1[b * k1_stride_B + (j_chunk + step_3) * k1_stride_j
-                                    + g * k1_stride_G + number]));
-                        }
-                    }
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                float sum_3[2];
+                #pragma unroll
+                for (int i = 0; i < 2; i++)
+                    sum_3[i] = 0.0f;
+                #pragma unroll 1
+                for (int d_3 = 0; d_3 < 128; d_3 += 4) {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
-                        sum_2[i] = quad_sum(sum_2[i]);
-                        c[i] = sum_2[i];
+                        const int64_t number = d_3 + lane % 4;
+                        sum_3[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
+                                + row_h[i] * q_stride_H + number]),
+                                float(k1[b * k1_stride_B + j_chunk * k1_stride_j + g * k1_stride_G
+                                + number]));
                     }
-                    if (it_2 == 0) {
+                }
+                #pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    sum_3[i] = quad_sum(sum_3[i]);
+                    c[i] = sum_3[i];
+                }
+                int block_3 = 0;
+                int step_3 = 0;
+                #pragma unroll 1
+                for (int turn_2 = 0; turn_2 < 2147483647; turn_2++) {
+                    if (step_3 == 0 && block_3 == 0) {
                         key_full.await(3 - block_3, parity);
                         wgmma_fence(s_even, q_rows);
                         #pragma unroll
@@ -984,8 +972,9 @@ rank_one_sm_90a(
                         wgmma_fence(pv, w, s_even, q_rows);
                         #pragma unroll
                         for (int k = 0; k < 2; k++)
-                            wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0),
-                                    true);
+                            wgmma_trans_n128_bf16(pv, w[k],
+                                    v2_tiles.mn_major(3 - (block_3 - (step_3 == 0 ? 1 : 0)), 16 * k,
+                                    0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 8; k++)
@@ -997,8 +986,8 @@ rank_one_sm_90a(
                         for (int n = 0; n < 16; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     wgmma_fence(s_odd, q_rows);
                     #pragma unroll
@@ -1024,6 +1013,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number2 = j_chunk + step_3;
+                            k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -1031,10 +1023,8 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int position = base_2 + 32 + col;
-                                const int number2 = j_chunk + step_3;
                                 s_even[n][i] = k_first[i / 2] <= position
-                                        && position <= k_last[i / 2] && j_first[i / 2] <= number2
-                                        && number2 <= j_last[i / 2] ? s_even[n][i] + c[i / 2]
+                                        && position <= k_last[i / 2] ? s_even[n][i] + c[i / 2]
                                         : -INFINITY;
                             }
                     }
@@ -1078,6 +1068,9 @@ rank_one_sm_90a(
                             k_last[i] = min(row_i[i], N - 1);
                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                             j_last[i] = min(row_i[i], N - 1);
+                            const int number3 = j_chunk + step_3;
+                            k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
@@ -1085,9 +1078,7 @@ rank_one_sm_90a(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int base2 = base_2 + col;
-                                const int number3 = j_chunk + step_3;
                                 s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                        && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
                                         ? s_odd[n][i] + c[i / 2] : -INFINITY;
                             }
                     }
@@ -1106,27 +1097,52 @@ rank_one_sm_90a(
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                     #pragma unroll
-                    for (int n = 0; n < 16; n++)
-                        v_outer[n] = outer_vectors.pair(step_3, 8 * n + lane % 4 * 2);
-                    owed_tile = 3 - block_3;
-                    const bool last_2 = step_3 + 1 == chunk_steps;
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors.at(step_3,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    float sum_4[2];
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++)
+                        sum_4[i] = 0.0f;
+                    #pragma unroll 1
+                    for (int d_4 = 0; d_4 < 128; d_4 += 4) {
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int64_t number3 = d_4 + lane % 4;
+                            sum_4[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
+                                    + row_h[i] * q_stride_H + number3]),
+                                    float(k1[b * k1_stride_B
+                                    + (j_chunk + (step_3 + 1 == chunk_steps ? 0 : step_3 + 1))
+                                    * k1_stride_j + g * k1_stride_G + number3]));
+                        }
+                    }
+                    #pragma unroll
+                    for (int i = 0; i < 2; i++) {
+                        sum_4[i] = quad_sum(sum_4[i]);
+                        c[i] = sum_4[i];
+                    }
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                    if (last_2) {
+                    if (step_3 == 0) {
                         block_3 = block_3 + 1;
                         base_2 = base_2 - 64;
                     }
+                    if (block_3 == units)
+                        break;
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
                 for (int k = 0; k < 2; k++)
-                    wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0), true);
+                    wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(3 - (units - 1), 16 * k, 0),
+                            true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
             }
             parity = 0 < units ? 1 - parity : parity;
             #pragma unroll 1
@@ -1138,17 +1154,17 @@ rank_one_sm_90a(
                 __syncthreads();
                 if (warp == 0) {
                     #pragma unroll 1
-                    for (int load_3 = 0; load_3 < 4; load_3++) {
-                        key_full.expect(3 - load_3, 16384);
-                        tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map, key_full.at(3 - load_3), b,
-                                k_high - 255 + (3 - load_3) * 64, g, 0);
-                        tma_load(k2_tiles.at(3 - load_3, 0, 64), k2_map, key_full.at(3 - load_3), b,
-                                k_high - 255 + (3 - load_3) * 64, g, 64);
-                        value_full.expect(3 - load_3, 16384);
-                        tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map, value_full.at(3 - load_3),
-                                b, k_high - 255 + (3 - load_3) * 64, g, 0);
-                        tma_load(v2_tiles.at(3 - load_3, 0, 64), v2_map, value_full.at(3 - load_3),
-                                b, k_high - 255 + (3 - load_3) * 64, g, 64);
+                    for (int load_6 = 0; load_6 < 4; load_6++) {
+                        key_full.expect(3 - load_6, 16384);
+                        tma_load(k2_tiles.at(3 - load_6, 0, 0), k2_map, key_full.at(3 - load_6), b,
+                                k_high - 255 + (3 - load_6) * 64, g, 0);
+                        tma_load(k2_tiles.at(3 - load_6, 0, 64), k2_map, key_full.at(3 - load_6), b,
+                                k_high - 255 + (3 - load_6) * 64, g, 64);
+                        value_full.expect(3 - load_6, 16384);
+                        tma_load(v2_tiles.at(3 - load_6, 0, 0), v2_map, value_full.at(3 - load_6),
+                                b, k_high - 255 + (3 - load_6) * 64, g, 0);
+                        tma_load(v2_tiles.at(3 - load_6, 0, 64), v2_map, value_full.at(3 - load_6),
+                                b, k_high - 255 + (3 - load_6) * 64, g, 64);
                     }
                 }
             }
@@ -1235,20 +1251,20 @@ rank_one_sm_90a(
                         __syncthreads();
                         if (warp == 0) {
                             #pragma unroll 1
-                            for (int load_4 = 0; load_4 < 4; load_4++) {
-                                key_full.expect(3 - load_4, 16384);
-                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
-                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                            for (int load_7 = 0; load_7 < 4; load_7++) {
+                                key_full.expect(3 - load_7, 16384);
+                                tma_load(k2_tiles.at(3 - load_7, 0, 0), k2_map,
+                                        key_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         0);
-                                tma_load(k2_tiles.at(3 - load_4, 0, 64), k2_map,
-                                        key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                tma_load(k2_tiles.at(3 - load_7, 0, 64), k2_map,
+                                        key_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         64);
-                                value_full.expect(3 - load_4, 16384);
-                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
-                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                value_full.expect(3 - load_7, 16384);
+                                tma_load(v2_tiles.at(3 - load_7, 0, 0), v2_map,
+                                        value_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         0);
-                                tma_load(v2_tiles.at(3 - load_4, 0, 64), v2_map,
-                                        value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, g,
+                                tma_load(v2_tiles.at(3 - load_7, 0, 64), v2_map,
+                                        value_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, g,
                                         64);
                             }
                         }
@@ -1259,16 +1275,16 @@ rank_one_sm_90a(
                         }
                         #pragma unroll 1
                         for (int j = 0; j < chunk_steps_2; j++) {
-                            float sum_3[2];
+                            float sum_5[2];
                             #pragma unroll
                             for (int i = 0; i < 2; i++)
-                                sum_3[i] = 0.0f;
+                                sum_5[i] = 0.0f;
                             #pragma unroll 1
-                            for (int d_3 = 0; d_3 < 128; d_3 += 4) {
+                            for (int d_5 = 0; d_5 < 128; d_5 += 4) {
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
-                                    const int64_t number = d_3 + lane % 4;
-                                    sum_3[i] += __fmul_rn(float(q[b * q_stride_B
+                                    const int64_t number = d_5 + lane % 4;
+                                    sum_5[i] += __fmul_rn(float(q[b * q_stride_B
                                             + row_i[i] * q_stride_i + row_h[i] * q_stride_H
                                             + number]), float(k1[b * k1_stride_B
                                             + (j_chunk_2 + j) * k1_stride_j + g * k1_stride_G
@@ -1277,8 +1293,8 @@ rank_one_sm_90a(
                             }
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
-                                sum_3[i] = quad_sum(sum_3[i]);
-                                c[i] = sum_3[i];
+                                sum_5[i] = quad_sum(sum_5[i]);
+                                c[i] = sum_5[i];
                             }
                             bool summed = pass == 0;
                             #pragma unroll 1
@@ -1312,6 +1328,10 @@ rank_one_sm_90a(
                                             k_last[i] = min(row_i[i], N - 1);
                                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                                             j_last[i] = min(row_i[i], N - 1);
+                                            const int number2 = j_chunk_2 + j;
+                                            k_first[i] = j_first[i] <= number2
+                                                    && number2 <= j_last[i] ? k_first[i]
+                                                    : 2147483647;
                                         }
                                         #pragma unroll
                                         for (int n = 0; n < 4; n++)
@@ -1319,11 +1339,8 @@ rank_one_sm_90a(
                                             for (int i = 0; i < 4; i++) {
                                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                                 const int key2 = key0 + col;
-                                                const int number2 = j_chunk_2 + j;
                                                 s_even[n][i] = k_first[i / 2] <= key2
                                                         && key2 <= k_last[i / 2]
-                                                        && j_first[i / 2] <= number2
-                                                        && number2 <= j_last[i / 2]
                                                         ? s_even[n][i] + c[i / 2] : -INFINITY;
                                             }
                                     }
@@ -1393,6 +1410,10 @@ rank_one_sm_90a(
                                             k_last[i] = min(row_i[i], N - 1);
                                             j_first[i] = max(row_i[i] - W1 + 1, 0);
                                             j_last[i] = min(row_i[i], N - 1);
+                                            const int number3 = j_chunk_2 + j;
+                                            k_first[i] = j_first[i] <= number3
+                                                    && number3 <= j_last[i] ? k_first[i]
+                                                    : 2147483647;
                                         }
                                         #pragma unroll 1
                                         for (int key = 0; key < 32; key++) {
@@ -1420,11 +1441,8 @@ rank_one_sm_90a(
                                             for (int i = 0; i < 2; i++) {
                                                 p[i] = quad_sum(p[i]);
                                                 const int number3 = key0 + key;
-                                                const int number4 = j_chunk_2 + j;
                                                 seen_3[i] = k_first[i] <= number3
-                                                        && number3 <= k_last[i]
-                                                        && j_first[i] <= number4
-                                                        && number4 <= j_last[i] ? 1.0f : 0.0f;
+                                                        && number3 <= k_last[i] ? 1.0f : 0.0f;
                                             }
                                             #pragma unroll
                                             for (int n = 0; n < 16; n++)
@@ -1460,13 +1478,16 @@ rank_one_sm_90a(
                             }
                             if (summed) {
                                 #pragma unroll
-                                for (int n = 0; n < 16; n++)
-                                    v_outer[n] = outer_vectors.pair(j, 8 * n + lane % 4 * 2);
+                                for (int n = 0; n < 8; n += 2)
+                                    ldmatrix(v_outer[n], v_outer[n + 1],
+                                            outer_vectors.at(j,
+                                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                                 #pragma unroll
                                 for (int n = 0; n < 16; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
-                                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
+                                        acc[n][i] = fmaf(pv[n][i],
+                                                unpack_bf16(v_outer[n / 2][n % 2], i % 2),
                                                 acc[n][i]);
                                         pv[n][i] = 0.0f;
                                     }
@@ -1524,16 +1545,44 @@ rank_one_sm_90a(
         inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
     }
     if ((wanted & 1) != 0) {
-        #pragma unroll
-        for (int n = 0; n < 16; n++)
+        if (aligned == 0) {
             #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = 16 * warp + lane / 4 + i / 2 * 8;
-                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                if (row0 + row < rows_total)
-                    o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
-                            + col] = bf16(acc[n][i] * inverse[i / 2]);
+            for (int n = 0; n < 16; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = 16 * warp + lane / 4 + i / 2 * 8;
+                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                    if (row0 + row < rows_total)
+                        o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
+                                + col] = bf16(acc[n][i] * inverse[i / 2]);
+                }
+        } else {
+            uint32_t result[8][4];
+            #pragma unroll
+            for (int n = 0; n < 8; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float both[2];
+                    #pragma unroll
+                    for (int e = 0; e < 2; e++)
+                        both[e] = acc[2 * n + i / 2][i % 2 * 2 + e] * inverse[i % 2];
+                    result[n][i] = pack_bf16(both[0], both[1]);
+                }
+            #pragma unroll
+            for (int n = 0; n < 8; n++)
+                stmatrix(results.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8), result[n]);
+            {
+                const int row = warp * 16 + lane % 16;
+                bf16 *to = nullptr;
+                const int row2 = row0 + row;
+                if (row2 < rows_total) {
+                    const int clamped = min(row2, rows_total - 1);
+                    to = o + b * o_stride_B + floor_div(clamped, heads) * o_stride_i
+                            + (first_head + floor_mod(clamped, heads)) * o_stride_H;
+                }
+                store_rows<16, 128>(to, results, 0, warp * 16, 0);
             }
+        }
     }
     if ((wanted & 2) != 0) {
         #pragma unroll

@@ -24,7 +24,7 @@ retention_sm_80(
     int64_t v_stride_H, int64_t o_stride_B, int64_t o_stride_i, int64_t o_stride_H,
     int B,
     int N, int H,  // spec:9  index i, j : N
-    int aligned,   // rows of copied operands begin at multiples of 16 bytes
+    int aligned,   // rows of copied tensors begin at multiples of 16 bytes
     int wanted)    // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];

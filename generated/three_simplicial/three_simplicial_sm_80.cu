@@ -40,7 +40,7 @@ three_simplicial_sm_80(
     int B,
     int N, int H, int G,          // spec:21  index i, j, k, l : N
     int W1, int W2, int W3,       // spec:19  param W1 = 8, W2 = 8, W3 = 64
-    int aligned,                  // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                  // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                   // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];
@@ -371,6 +371,9 @@ three_simplicial_sm_80(
                                     for (int i = 0; i < 2; i++) {
                                         k_first[i] = max(row_i[i] - W2 + 1, 0);
                                         k_last[i] = min(row_i[i], N - 1);
+                                        l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                                && k_first[i] <= k && k <= k_last[i] ? l_first[i]
+                                                : 2147483647;
                                     }
                                     #pragma unroll
                                     for (int n = 0; n < 8; n++)
@@ -379,9 +382,7 @@ three_simplicial_sm_80(
                                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                                             const int key2 = key0 + col;
                                             s[n][i] = l_first[i / 2] <= key2
-                                                    && key2 <= l_last[i / 2] && j_first[i / 2] <= j
-                                                    && j <= j_last[i / 2] && k_first[i / 2] <= k
-                                                    && k <= k_last[i / 2] ? s[n][i] : -INFINITY;
+                                                    && key2 <= l_last[i / 2] ? s[n][i] : -INFINITY;
                                         }
                                 }
 
@@ -449,6 +450,9 @@ three_simplicial_sm_80(
                                         j_last[i] = min(row_i[i], N - 1);
                                         k_first[i] = max(row_i[i] - W2 + 1, 0);
                                         k_last[i] = min(row_i[i], N - 1);
+                                        l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                                && k_first[i] <= k && k <= k_last[i] ? l_first[i]
+                                                : 2147483647;
                                     }
                                     #pragma unroll 1
                                     for (int key = 0; key < 64; key++) {
@@ -477,9 +481,7 @@ three_simplicial_sm_80(
                                             p[i] = quad_sum(p[i]);
                                             const int number = key0 + key;
                                             seen[i] = l_first[i] <= number && number <= l_last[i]
-                                                    && j_first[i] <= j && j <= j_last[i]
-                                                    && k_first[i] <= k && k <= k_last[i] ? 1.0f
-                                                    : 0.0f;
+                                                    ? 1.0f : 0.0f;
                                         }
                                         #pragma unroll
                                         for (int n = 0; n < 8; n++)

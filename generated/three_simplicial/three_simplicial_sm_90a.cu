@@ -3,44 +3,39 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  92256 bytes, dynamic
+// shared  94280 bytes, dynamic
 //         k3_tiles: 4 x 64 x 64 bf16
 //         v3_tiles: 4 x 64 x 64 bf16
+//         rows: 128 x 72 bf16
 //         outer_vectors: 1 x 64 bf16
 //         outer_vectors_2: 32 x 64 bf16
 //         outer_vectors_3: 1 x 64 bf16
 //         outer_vectors_4: 32 x 64 bf16
-//         rows: 128 x 64 bf16
+//         results: 128 x 64 bf16, in the memory of v3_tiles
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
-//         key_done: 4 counters
-//         value_done: 4 counters
+//         done: 2 counters
 #include "trikl_hopper.h"
 
 using namespace trikl;
 
 constexpr int WARPS = 8, THREADS = 32 * WARPS;
 
-// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 64 columns, 16 deep;
+// d = a * b or, with `more`, d += a * b: 64 rows a warpgroup, 32 columns, 16 deep;
 // a in registers, the columns of b in rows of shared memory
-__device__ __forceinline__ void wgmma_n64_bf16(
+__device__ __forceinline__ void wgmma_n32_bf16(
     float (*d)[4], const uint32_t (&a)[4], uint64_t b, bool more)
 {
     asm volatile(
-        "{\n.reg .pred more;\nsetp.ne.b32 more, %37, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "{\n.reg .pred more;\nsetp.ne.b32 more, %21, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, "
-        "%12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, "
-        "%24, %25, %26, %27, %28, %29, %30, %31}, "
-        "{%32, %33, %34, %35}, %36, more, 1, 1, 0;\n}"
+        "%12, %13, %14, %15}, "
+        "{%16, %17, %18, %19}, %20, more, 1, 1, 0;\n}"
         : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]),
           "+f"(d[1][0]), "+f"(d[1][1]), "+f"(d[1][2]), "+f"(d[1][3]),
           "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
-          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]),
-          "+f"(d[4][0]), "+f"(d[4][1]), "+f"(d[4][2]), "+f"(d[4][3]),
-          "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
-          "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]),
-          "+f"(d[7][0]), "+f"(d[7][1]), "+f"(d[7][2]), "+f"(d[7][3])
+          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(more)));
 }
 
@@ -91,7 +86,7 @@ three_simplicial_sm_90a(
     int B,
     int N, int H, int G,                         // spec:21  index i, j, k, l : N
     int W1, int W2, int W3,                      // spec:19  param W1 = 8, W2 = 8, W3 = 64
-    // rows of copied operands begin at multiples of 16 bytes
+    // rows of copied tensors begin at multiples of 16 bytes
     int aligned,
     int wanted,                                  // bit n: output n is computed
     // spec:27  s = sum(d) q[d] * k1[d] * k2[d] * k3[d] / sqrt(D)
@@ -99,22 +94,22 @@ three_simplicial_sm_90a(
     const __grid_constant__ CUtensorMap v3_map)  // spec:29  o = sum(j, k, l) p * v1 * v2 * v3
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 64, 64> k3_tiles(shared);           // inner keys, one row a key
-    const panel_buffer<bf16, 64, 64> v3_tiles(shared + 32768);   // inner values, one row a key
+    const panel_buffer<bf16, 64, 64> k3_tiles(shared);              // inner keys, one row a key
+    const panel_buffer<bf16, 64, 64> v3_tiles(shared + 32768);      // inner values, one row a key
+    // row operands, for A of each outer position
+    const shared_buffer<bf16, 128, 72, 0> rows(shared + 65536);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 1, 64, 0> outer_vectors(shared + 65536);
+    const shared_buffer<bf16, 1, 64, 0> outer_vectors(shared + 83968);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 64, 0> outer_vectors_2(shared + 66560);
+    const shared_buffer<bf16, 32, 64, 0> outer_vectors_2(shared + 84992);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 1, 64, 0> outer_vectors_3(shared + 70656);
+    const shared_buffer<bf16, 1, 64, 0> outer_vectors_3(shared + 89088);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 64, 0> outer_vectors_4(shared + 71680);
-    // row operands on their way to registers
-    const shared_buffer<bf16, 128, 64, 3> rows(shared + 75776);
-    const mbarriers<4> key_full(shared + 92160);
-    const mbarriers<4> value_full(shared + 92192);
-    const counters<4> key_done(shared + 92224);
-    const counters<4> value_done(shared + 92240);
+    const shared_buffer<bf16, 32, 64, 0> outer_vectors_4(shared + 90112);
+    const shared_buffer<bf16, 128, 64, 3> results(shared + 32768);  // results on their way out
+    const mbarriers<4> key_full(shared + 94208);
+    const mbarriers<4> value_full(shared + 94240);
+    const counters<2> done(shared + 94272);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -154,8 +149,7 @@ three_simplicial_sm_90a(
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
-        key_done.init();
-        value_done.init();
+        done.init();
         fence_async();
     }
     __syncthreads();
@@ -174,18 +168,20 @@ three_simplicial_sm_90a(
             acc[n][i] = 0.0f;
             pv[n][i] = 0.0f;
         }
+    uint32_t q_rows[4][4];  // row operand of the scores
     uint32_t k1_outer[4][2];  // outer key of this step
     uint32_t k2_outer[4][2];  // outer key of this step
     uint32_t a[4][4];  // A of this outer step
-    float s_even[8][4];  // scores of an even step, then its weights
-    float s_odd[8][4];  // scores of an odd step
-    uint32_t w[4][4];  // weights of the step whose value product is next
+    uint32_t a_rest[4][4];  // what rounding left of A
+    float s_even[4][4];  // scores of an even step, then its weights
+    float s_odd[4][4];  // scores of an odd step
+    uint32_t w[2][4];  // weights of the step whose value product is next
     int l_first[2], l_last[2], j_first[2], j_last[2], k_first[2];
     int k_last[2];
     float v_outer[8][2];
     if (l_low <= l_high && j_low <= j_high && k_low <= k_high) {
-        const int blocks_2 = floor_div(l_high - l_low + 128, 256);
-        const int units = max(floor_div(l_high - l_low + 1 - blocks_2 * 256 + 127, 128), 0);
+        const int blocks_2 = floor_div(l_high - l_low + 64, 256);
+        const int units = max(floor_div(l_high - l_low + 1 - blocks_2 * 256 + 63, 64), 0);
         const int all_blocks = floor_div(l_high - l_low + 256, 256);
         int parity = 0;
         if (warp == 0) {
@@ -218,11 +214,6 @@ three_simplicial_sm_90a(
         }
         copy_commit();
         copy_wait<0>();
-        __syncthreads();
-        uint32_t q_rows[4][4];  // row operand of the scores
-        #pragma unroll
-        for (int n = 0; n < 4; n++)
-            ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
         __syncthreads();
         #pragma unroll 1
         for (int j = j_low; j < j_high + 1; j++) {
@@ -303,18 +294,9 @@ three_simplicial_sm_90a(
                 copy_wait<0>();
                 __syncthreads();
                 if (0 < blocks_2) {
-                    const int total = blocks_2 * chunk_steps;
-                    int step_2 = 0;
-                    int block_2 = 0;
                     int base = l_high - 255;
-                    const int number = k_chunk + step_2;
-                    bool seen = l_full_low <= base && base + 255 <= l_full_high && j_full_low <= j
-                            && j <= j_full_high && k_full_low <= number && number <= k_full_high;
-                    bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
-                    bool owed = false;
-                    int owed_base = 0;
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(0.0f, 0.0f);
@@ -330,61 +312,97 @@ three_simplicial_sm_90a(
                             v_outer[n][i] = 0.0f;
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(0, 16 * n + lane % 4 * 2 + 8 * i);
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k2_outer[n], k2_outer[n + 1],
+                                outer_vectors_2.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k2_outer[n][i] = outer_vectors_2.pair(step_2,
-                                    16 * n + lane % 4 * 2 + 8 * i);
-                    #pragma unroll 1
-                    for (int it = 0; it < total; it++) {
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
                             #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                float both[2];
-                                #pragma unroll
-                                for (int e = 0; e < 2; e++)
-                                    both[e] = unpack_bf16(q_rows[n][i], e)
-                                            * unpack_bf16(k1_outer[n][i / 2], e)
-                                            * unpack_bf16(k2_outer[n][i / 2], e) * 0.18033688f;
-                                a[n][i] = pack_bf16(both[0], both[1]);
-                            }
-                        if (it == 0) {
+                            for (int e = 0; e < 2; e++)
+                                both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                        * unpack_bf16(k1_outer[n][i / 2], e)
+                                        * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f);
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                        * unpack_bf16(k1_outer[n][i / 2], e)
+                                        * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f)
+                                        - unpack_bf16(a[n][i], e);
+                            a_rest[n][i] = pack_bf16(both[0], both[1]);
+                        }
+                    int block_2 = 0;
+                    int step_2 = 0;
+                    #pragma unroll 1
+                    for (int turn = 0; turn < 2147483647; turn++) {
+                        const int number = k_chunk + step_2;
+                        const bool seen = l_full_low <= base && base + 255 <= l_full_high
+                                && j_full_low <= j && j <= j_full_high && k_full_low <= number
+                                && number <= k_full_high;
+                        const bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                        if (step_2 == 0 && block_2 == 0) {
                             key_full.await(3, parity);
-                            wgmma_fence(s_even, a);
+                            wgmma_fence(s_even, a, a_rest);
                             #pragma unroll
                             for (int k4 = 0; k4 < 4; k4++)
-                                wgmma_n64_bf16(s_even, a[k4], k3_tiles.k_major(3, 0, 16 * k4),
+                                wgmma_n32_bf16(s_even, a[k4], k3_tiles.k_major(3, 32, 16 * k4),
                                         k4 > 0);
+                            #pragma unroll
+                            for (int k4 = 0; k4 < 4; k4++)
+                                wgmma_n32_bf16(s_even, a_rest[k4], k3_tiles.k_major(3, 32, 16 * k4),
+                                        true);
                             wgmma_commit();
                         } else {
                             if (step_2 == 0) {
                                 key_full.await(3, parity);
                             }
-                            wgmma_fence(pv, w, s_even, a);
+                            wgmma_fence(pv, w, s_even, a, a_rest);
                             #pragma unroll
-                            for (int k4 = 0; k4 < 4; k4++)
+                            for (int k4 = 0; k4 < 2; k4++)
                                 wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(0, 16 * k4, 0),
                                         true);
                             wgmma_commit();
                             #pragma unroll
                             for (int k4 = 0; k4 < 4; k4++)
-                                wgmma_n64_bf16(s_even, a[k4], k3_tiles.k_major(3, 0, 16 * k4),
+                                wgmma_n32_bf16(s_even, a[k4], k3_tiles.k_major(3, 32, 16 * k4),
                                         k4 > 0);
+                            #pragma unroll
+                            for (int k4 = 0; k4 < 4; k4++)
+                                wgmma_n32_bf16(s_even, a_rest[k4], k3_tiles.k_major(3, 32, 16 * k4),
+                                        true);
                             wgmma_commit();
                             wgmma_wait<1>(pv, w);
-                            if (owed) {
-                                const int before = value_done.next(0);
+                            if (step_2 == 0 && 0 < block_2) {
+                                const int before = done.next(1);
 
-                                // every warp is done with this tile: load the next block's
+                                // every warp is done with these tiles: load the next block's
                                 if (floor_mod(before, 8) == 7) {
-                                    value_full.expect(0, 8192);
-                                    tma_load(v3_tiles.at(0, 0, 0), v3_map, value_full.at(0), b,
-                                            owed_base, g, 0);
+                                    #pragma unroll 1
+                                    for (int load_3 = 2; load_3 < 4; load_3++) {
+                                        key_full.expect(3 - load_3, 8192);
+                                        tma_load(k3_tiles.at(3 - load_3, 0, 0), k3_map,
+                                                key_full.at(3 - load_3), b,
+                                                base + (3 - load_3) * 64, g, 0);
+                                        value_full.expect(3 - load_3, 8192);
+                                        tma_load(v3_tiles.at(3 - load_3, 0, 0), v3_map,
+                                                value_full.at(3 - load_3), b,
+                                                base + (3 - load_3) * 64, g, 0);
+                                    }
                                 }
                             }
                             #pragma unroll
@@ -393,29 +411,20 @@ three_simplicial_sm_90a(
                                 for (int i = 0; i < 4; i++)
                                     acc[n][i] = fmaf(pv[n][i], v_outer[n][i % 2], acc[n][i]);
                         }
-                        if (step_2 == 0) {
-                            key_full.await(2, parity);
-                        }
-                        wgmma_fence(s_odd, a);
+                        wgmma_fence(s_odd, a, a_rest);
                         #pragma unroll
                         for (int k4 = 0; k4 < 4; k4++)
-                            wgmma_n64_bf16(s_odd, a[k4], k3_tiles.k_major(2, 0, 16 * k4), k4 > 0);
+                            wgmma_n32_bf16(s_odd, a[k4], k3_tiles.k_major(3, 0, 16 * k4), k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_odd, a_rest[k4], k3_tiles.k_major(3, 0, 16 * k4),
+                                    true);
                         wgmma_commit();
                         wgmma_wait<1>(s_even);
-                        if (load_2) {
-                            const int before_2 = key_done.next(3);
-
-                            // every warp is done with this tile: load the next block's
-                            if (floor_mod(before_2, 8) == 7) {
-                                key_full.expect(3, 8192);
-                                tma_load(k3_tiles.at(3, 0, 0), k3_map, key_full.at(3), b,
-                                        base - 256 + 192, g, 0);
-                            }
-                        }
                         if (!seen) {
                             // a tile that some row sees in part
                             const int number2 = k_chunk + step_2;
-                            if (!(l_full_low <= base + 192 && base + 255 <= l_full_high
+                            if (!(l_full_low <= base + 224 && base + 255 <= l_full_high
                                     && j_full_low <= j && j <= j_full_high && k_full_low <= number2
                                     && number2 <= k_full_high)) {
                                 #pragma unroll
@@ -443,31 +452,32 @@ three_simplicial_sm_90a(
                                 for (int i = 0; i < 2; i++) {
                                     k_first[i] = max(row_i[i] - W2 + 1, 0);
                                     k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
                                 }
                                 #pragma unroll
-                                for (int n = 0; n < 8; n++)
+                                for (int n = 0; n < 4; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                        const int position = base + 192 + col;
-                                        const int number3 = k_chunk + step_2;
+                                        const int position = base + 224 + col;
                                         s_even[n][i] = l_first[i / 2] <= position
-                                                && position <= l_last[i / 2] && j_first[i / 2] <= j
-                                                && j <= j_last[i / 2] && k_first[i / 2] <= number3
-                                                && number3 <= k_last[i / 2] ? s_even[n][i]
+                                                && position <= l_last[i / 2] ? s_even[n][i]
                                                 : -INFINITY;
                                     }
                             }
                         }
                         #pragma unroll
-                        for (int n = 0; n < 8; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 s_even[n][i] = ex2(s_even[n][i]);
                                 l[i / 2] += s_even[n][i];
                             }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
@@ -476,33 +486,27 @@ three_simplicial_sm_90a(
                             value_full.await(3, parity);
                         }
                         if (step_2 == 0) {
-                            key_full.await(1, parity);
+                            key_full.await(2, parity);
                         }
-                        wgmma_fence(pv, s_even, w, a);
+                        wgmma_fence(pv, s_even, w, a, a_rest);
                         #pragma unroll
-                        for (int k4 = 0; k4 < 4; k4++)
-                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(3, 16 * k4, 0),
+                        for (int k4 = 0; k4 < 2; k4++)
+                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(3, 32 + 16 * k4, 0),
                                     k4 > 0);
                         wgmma_commit();
                         #pragma unroll
                         for (int k4 = 0; k4 < 4; k4++)
-                            wgmma_n64_bf16(s_even, a[k4], k3_tiles.k_major(1, 0, 16 * k4), k4 > 0);
+                            wgmma_n32_bf16(s_even, a[k4], k3_tiles.k_major(2, 32, 16 * k4), k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_even, a_rest[k4], k3_tiles.k_major(2, 32, 16 * k4),
+                                    true);
                         wgmma_commit();
                         wgmma_wait<2>(s_odd);
-                        if (load_2) {
-                            const int before_3 = key_done.next(2);
-
-                            // every warp is done with this tile: load the next block's
-                            if (floor_mod(before_3, 8) == 7) {
-                                key_full.expect(2, 8192);
-                                tma_load(k3_tiles.at(2, 0, 0), k3_map, key_full.at(2), b,
-                                        base - 256 + 128, g, 0);
-                            }
-                        }
                         if (!seen) {
                             // a tile that some row sees in part
                             const int number2 = k_chunk + step_2;
-                            if (!(l_full_low <= base + 128 && base + 191 <= l_full_high
+                            if (!(l_full_low <= base + 192 && base + 223 <= l_full_high
                                     && j_full_low <= j && j <= j_full_high && k_full_low <= number2
                                     && number2 <= k_full_high)) {
                                 #pragma unroll
@@ -515,76 +519,55 @@ three_simplicial_sm_90a(
                                     j_last[i] = min(row_i[i], N - 1);
                                     k_first[i] = max(row_i[i] - W2 + 1, 0);
                                     k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
                                 }
                                 #pragma unroll
-                                for (int n = 0; n < 8; n++)
+                                for (int n = 0; n < 4; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                        const int position = base + 128 + col;
-                                        const int number3 = k_chunk + step_2;
+                                        const int position = base + 192 + col;
                                         s_odd[n][i] = l_first[i / 2] <= position
-                                                && position <= l_last[i / 2] && j_first[i / 2] <= j
-                                                && j <= j_last[i / 2] && k_first[i / 2] <= number3
-                                                && number3 <= k_last[i / 2] ? s_odd[n][i]
+                                                && position <= l_last[i / 2] ? s_odd[n][i]
                                                 : -INFINITY;
                                     }
                             }
                         }
                         #pragma unroll
-                        for (int n = 0; n < 8; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 s_odd[n][i] = ex2(s_odd[n][i]);
                                 l[i / 2] += s_odd[n][i];
                             }
                         wgmma_wait<1>(pv, w);
-                        if (load_2) {
-                            const int before_4 = value_done.next(3);
-
-                            // every warp is done with this tile: load the next block's
-                            if (floor_mod(before_4, 8) == 7) {
-                                value_full.expect(3, 8192);
-                                tma_load(v3_tiles.at(3, 0, 0), v3_map, value_full.at(3), b,
-                                        base - 256 + 192, g, 0);
-                            }
-                        }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                         s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                        if (step_2 == 0) {
-                            value_full.await(2, parity);
-                        }
-                        if (step_2 == 0) {
-                            key_full.await(0, parity);
-                        }
-                        wgmma_fence(pv, s_odd, w, a);
+                        wgmma_fence(pv, s_odd, w, a, a_rest);
                         #pragma unroll
-                        for (int k4 = 0; k4 < 4; k4++)
-                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(2, 16 * k4, 0), true);
+                        for (int k4 = 0; k4 < 2; k4++)
+                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(3, 16 * k4, 0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k4 = 0; k4 < 4; k4++)
-                            wgmma_n64_bf16(s_odd, a[k4], k3_tiles.k_major(0, 0, 16 * k4), k4 > 0);
+                            wgmma_n32_bf16(s_odd, a[k4], k3_tiles.k_major(2, 0, 16 * k4), k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_odd, a_rest[k4], k3_tiles.k_major(2, 0, 16 * k4),
+                                    true);
                         wgmma_commit();
                         wgmma_wait<2>(s_even);
-                        if (load_2) {
-                            const int before_5 = key_done.next(1);
-
-                            // every warp is done with this tile: load the next block's
-                            if (floor_mod(before_5, 8) == 7) {
-                                key_full.expect(1, 8192);
-                                tma_load(k3_tiles.at(1, 0, 0), k3_map, key_full.at(1), b,
-                                        base - 256 + 64, g, 0);
-                            }
-                        }
                         if (!seen) {
                             // a tile that some row sees in part
                             const int number2 = k_chunk + step_2;
-                            if (!(l_full_low <= base + 64 && base + 127 <= l_full_high
+                            if (!(l_full_low <= base + 160 && base + 191 <= l_full_high
                                     && j_full_low <= j && j <= j_full_high && k_full_low <= number2
                                     && number2 <= k_full_high)) {
                                 #pragma unroll
@@ -597,81 +580,366 @@ three_simplicial_sm_90a(
                                     j_last[i] = min(row_i[i], N - 1);
                                     k_first[i] = max(row_i[i] - W2 + 1, 0);
                                     k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
                                 }
                                 #pragma unroll
-                                for (int n = 0; n < 8; n++)
+                                for (int n = 0; n < 4; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                        const int position = base + 64 + col;
-                                        const int number3 = k_chunk + step_2;
+                                        const int position = base + 160 + col;
                                         s_even[n][i] = l_first[i / 2] <= position
-                                                && position <= l_last[i / 2] && j_first[i / 2] <= j
-                                                && j <= j_last[i / 2] && k_first[i / 2] <= number3
-                                                && number3 <= k_last[i / 2] ? s_even[n][i]
+                                                && position <= l_last[i / 2] ? s_even[n][i]
                                                 : -INFINITY;
                                     }
                             }
                         }
                         #pragma unroll
-                        for (int n = 0; n < 8; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 s_even[n][i] = ex2(s_even[n][i]);
                                 l[i / 2] += s_even[n][i];
                             }
                         wgmma_wait<1>(pv, w);
-                        if (load_2) {
-                            const int before_6 = value_done.next(2);
-
-                            // every warp is done with this tile: load the next block's
-                            if (floor_mod(before_6, 8) == 7) {
-                                value_full.expect(2, 8192);
-                                tma_load(v3_tiles.at(2, 0, 0), v3_map, value_full.at(2), b,
-                                        base - 256 + 128, g, 0);
-                            }
-                        }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                         s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++)
-                                k1_outer[n][i] = outer_vectors.pair(0,
-                                        16 * n + lane % 4 * 2 + 8 * i);
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++)
-                                k2_outer[n][i] = outer_vectors_2.pair(step_2 + 1 == chunk_steps ? 0
-                                        : step_2 + 1, 16 * n + lane % 4 * 2 + 8 * i);
                         if (step_2 == 0) {
-                            value_full.await(1, parity);
+                            value_full.await(2, parity);
                         }
-                        wgmma_fence(pv, w);
+                        if (step_2 == 0) {
+                            key_full.await(1, parity);
+                        }
+                        wgmma_fence(pv, s_even, w, a, a_rest);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 2; k4++)
+                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(2, 32 + 16 * k4, 0),
+                                    true);
+                        wgmma_commit();
                         #pragma unroll
                         for (int k4 = 0; k4 < 4; k4++)
-                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(1, 16 * k4, 0), true);
+                            wgmma_n32_bf16(s_even, a[k4], k3_tiles.k_major(1, 32, 16 * k4), k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_even, a_rest[k4], k3_tiles.k_major(1, 32, 16 * k4),
+                                    true);
                         wgmma_commit();
-                        wgmma_wait<1>(s_odd, a);
-                        if (load_2) {
-                            const int before_7 = key_done.next(0);
-
-                            // every warp is done with this tile: load the next block's
-                            if (floor_mod(before_7, 8) == 7) {
-                                key_full.expect(0, 8192);
-                                tma_load(k3_tiles.at(0, 0, 0), k3_map, key_full.at(0), b,
-                                        base - 256, g, 0);
-                            }
-                        }
+                        wgmma_wait<2>(s_odd);
                         if (!seen) {
                             // a tile that some row sees in part
                             const int number2 = k_chunk + step_2;
-                            if (!(l_full_low <= base && base + 63 <= l_full_high && j_full_low <= j
+                            if (!(l_full_low <= base + 128 && base + 159 <= l_full_high
+                                    && j_full_low <= j && j <= j_full_high && k_full_low <= number2
+                                    && number2 <= k_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
+                                    l_last[i] = min(row_i[i], N - 1);
+                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                    j_last[i] = min(row_i[i], N - 1);
+                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                    k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                        const int position = base + 128 + col;
+                                        s_odd[n][i] = l_first[i / 2] <= position
+                                                && position <= l_last[i / 2] ? s_odd[n][i]
+                                                : -INFINITY;
+                                    }
+                            }
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                s_odd[n][i] = ex2(s_odd[n][i]);
+                                l[i / 2] += s_odd[n][i];
+                            }
+                        wgmma_wait<1>(pv, w);
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                        s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                        wgmma_fence(pv, s_odd, w, a, a_rest);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 2; k4++)
+                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(2, 16 * k4, 0), true);
+                        wgmma_commit();
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_odd, a[k4], k3_tiles.k_major(1, 0, 16 * k4), k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_odd, a_rest[k4], k3_tiles.k_major(1, 0, 16 * k4),
+                                    true);
+                        wgmma_commit();
+                        wgmma_wait<2>(s_even);
+                        if (!seen) {
+                            // a tile that some row sees in part
+                            const int number2 = k_chunk + step_2;
+                            if (!(l_full_low <= base + 96 && base + 127 <= l_full_high
+                                    && j_full_low <= j && j <= j_full_high && k_full_low <= number2
+                                    && number2 <= k_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
+                                    l_last[i] = min(row_i[i], N - 1);
+                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                    j_last[i] = min(row_i[i], N - 1);
+                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                    k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                        const int position = base + 96 + col;
+                                        s_even[n][i] = l_first[i / 2] <= position
+                                                && position <= l_last[i / 2] ? s_even[n][i]
+                                                : -INFINITY;
+                                    }
+                            }
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                s_even[n][i] = ex2(s_even[n][i]);
+                                l[i / 2] += s_even[n][i];
+                            }
+                        wgmma_wait<1>(pv, w);
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                        s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                        if (load_2) {
+                            const int before_2 = done.next(0);
+
+                            // every warp is done with these tiles: load the next block's
+                            if (floor_mod(before_2, 8) == 7) {
+                                #pragma unroll 1
+                                for (int load_4 = 0; load_4 < 2; load_4++) {
+                                    key_full.expect(3 - load_4, 8192);
+                                    tma_load(k3_tiles.at(3 - load_4, 0, 0), k3_map,
+                                            key_full.at(3 - load_4), b,
+                                            base - 256 + (3 - load_4) * 64, g, 0);
+                                    value_full.expect(3 - load_4, 8192);
+                                    tma_load(v3_tiles.at(3 - load_4, 0, 0), v3_map,
+                                            value_full.at(3 - load_4), b,
+                                            base - 256 + (3 - load_4) * 64, g, 0);
+                                }
+                            }
+                        }
+                        if (step_2 == 0) {
+                            value_full.await(1, parity);
+                        }
+                        if (step_2 == 0) {
+                            key_full.await(0, parity);
+                        }
+                        wgmma_fence(pv, s_even, w, a, a_rest);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 2; k4++)
+                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(1, 32 + 16 * k4, 0),
+                                    true);
+                        wgmma_commit();
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_even, a[k4], k3_tiles.k_major(0, 32, 16 * k4), k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_even, a_rest[k4], k3_tiles.k_major(0, 32, 16 * k4),
+                                    true);
+                        wgmma_commit();
+                        wgmma_wait<2>(s_odd);
+                        if (!seen) {
+                            // a tile that some row sees in part
+                            const int number2 = k_chunk + step_2;
+                            if (!(l_full_low <= base + 64 && base + 95 <= l_full_high
+                                    && j_full_low <= j && j <= j_full_high && k_full_low <= number2
+                                    && number2 <= k_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
+                                    l_last[i] = min(row_i[i], N - 1);
+                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                    j_last[i] = min(row_i[i], N - 1);
+                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                    k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                        const int position = base + 64 + col;
+                                        s_odd[n][i] = l_first[i / 2] <= position
+                                                && position <= l_last[i / 2] ? s_odd[n][i]
+                                                : -INFINITY;
+                                    }
+                            }
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                s_odd[n][i] = ex2(s_odd[n][i]);
+                                l[i / 2] += s_odd[n][i];
+                            }
+                        wgmma_wait<1>(pv, w);
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                        s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                        wgmma_fence(pv, s_odd, w, a, a_rest);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 2; k4++)
+                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(1, 16 * k4, 0), true);
+                        wgmma_commit();
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_odd, a[k4], k3_tiles.k_major(0, 0, 16 * k4), k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_odd, a_rest[k4], k3_tiles.k_major(0, 0, 16 * k4),
+                                    true);
+                        wgmma_commit();
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            ldmatrix(q_rows[n],
+                                    rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                        wgmma_wait<2>(s_even);
+                        if (!seen) {
+                            // a tile that some row sees in part
+                            const int number2 = k_chunk + step_2;
+                            if (!(l_full_low <= base + 32 && base + 63 <= l_full_high
+                                    && j_full_low <= j && j <= j_full_high && k_full_low <= number2
+                                    && number2 <= k_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
+                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
+                                    l_last[i] = min(row_i[i], N - 1);
+                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
+                                    j_last[i] = min(row_i[i], N - 1);
+                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
+                                    k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                        const int position = base + 32 + col;
+                                        s_even[n][i] = l_first[i / 2] <= position
+                                                && position <= l_last[i / 2] ? s_even[n][i]
+                                                : -INFINITY;
+                                    }
+                            }
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                s_even[n][i] = ex2(s_even[n][i]);
+                                l[i / 2] += s_even[n][i];
+                            }
+                        wgmma_wait<1>(pv, w);
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
+                                        s_even[2 * n + i / 2][i % 2 * 2 + 1]);
+                        if (step_2 == 0) {
+                            value_full.await(0, parity);
+                        }
+                        wgmma_fence(pv, w);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 2; k4++)
+                            wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(0, 32 + 16 * k4, 0),
+                                    true);
+                        wgmma_commit();
+                        wgmma_wait<1>(s_odd, a, a_rest);
+                        #pragma unroll
+                        for (int n = 0; n < 4; n += 2)
+                            ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                    outer_vectors.at(0,
+                                    16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                        #pragma unroll
+                        for (int n = 0; n < 4; n += 2)
+                            ldmatrix(k2_outer[n], k2_outer[n + 1],
+                                    outer_vectors_2.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
+                                    16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                float both[2];
+                                #pragma unroll
+                                for (int e = 0; e < 2; e++)
+                                    both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                            * unpack_bf16(k1_outer[n][i / 2], e)
+                                            * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f);
+                                a[n][i] = pack_bf16(both[0], both[1]);
+                            }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                float both[2];
+                                #pragma unroll
+                                for (int e = 0; e < 2; e++)
+                                    both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                            * unpack_bf16(k1_outer[n][i / 2], e)
+                                            * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f)
+                                            - unpack_bf16(a[n][i], e);
+                                a_rest[n][i] = pack_bf16(both[0], both[1]);
+                            }
+                        if (!seen) {
+                            // a tile that some row sees in part
+                            const int number2 = k_chunk + step_2;
+                            if (!(l_full_low <= base && base + 31 <= l_full_high && j_full_low <= j
                                     && j <= j_full_high && k_full_low <= number2
                                     && number2 <= k_full_high)) {
                                 #pragma unroll
@@ -684,49 +952,36 @@ three_simplicial_sm_90a(
                                     j_last[i] = min(row_i[i], N - 1);
                                     k_first[i] = max(row_i[i] - W2 + 1, 0);
                                     k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
                                 }
                                 #pragma unroll
-                                for (int n = 0; n < 8; n++)
+                                for (int n = 0; n < 4; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
                                         const int base2 = base + col;
-                                        const int number3 = k_chunk + step_2;
                                         s_odd[n][i] = l_first[i / 2] <= base2
-                                                && base2 <= l_last[i / 2] && j_first[i / 2] <= j
-                                                && j <= j_last[i / 2] && k_first[i / 2] <= number3
-                                                && number3 <= k_last[i / 2] ? s_odd[n][i]
-                                                : -INFINITY;
+                                                && base2 <= l_last[i / 2] ? s_odd[n][i] : -INFINITY;
                                     }
                             }
                         }
                         #pragma unroll
-                        for (int n = 0; n < 8; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 s_odd[n][i] = ex2(s_odd[n][i]);
                                 l[i / 2] += s_odd[n][i];
                             }
                         wgmma_wait<0>(pv, w);
-                        if (load_2) {
-                            const int before_8 = value_done.next(1);
-
-                            // every warp is done with this tile: load the next block's
-                            if (floor_mod(before_8, 8) == 7) {
-                                value_full.expect(1, 8192);
-                                tma_load(v3_tiles.at(1, 0, 0), v3_map, value_full.at(1), b,
-                                        base - 256 + 64, g, 0);
-                            }
-                        }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                         s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                        if (step_2 == 0) {
-                            value_full.await(0, parity);
-                        }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
                             #pragma unroll
@@ -735,35 +990,36 @@ three_simplicial_sm_90a(
                                 v_outer[n][i] = float(outer_vectors_3(0, col))
                                         * float(outer_vectors_4(step_2, col));
                             }
-                        owed = load_2;
-                        owed_base = base - 256;
-                        const bool last = step_2 + 1 == chunk_steps;
                         step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                        if (last) {
+                        if (step_2 == 0) {
                             block_2 = block_2 + 1;
                             base = base - 256;
                             parity = 1 - parity;
                         }
-                        const int number2 = k_chunk + step_2;
-                        seen = l_full_low <= base && base + 255 <= l_full_high && j_full_low <= j
-                                && j <= j_full_high && k_full_low <= number2
-                                && number2 <= k_full_high;
-                        load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                        if (block_2 == blocks_2)
+                            break;
                     }
                     wgmma_fence(pv, w);
                     #pragma unroll
-                    for (int k4 = 0; k4 < 4; k4++)
+                    for (int k4 = 0; k4 < 2; k4++)
                         wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(0, 16 * k4, 0), true);
                     wgmma_commit();
                     wgmma_wait<0>(pv, w);
-                    if (owed) {
-                        const int before_9 = value_done.next(0);
+                    if (blocks_2 < all_blocks) {
+                        const int before_3 = done.next(1);
 
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_9, 8) == 7) {
-                            value_full.expect(0, 8192);
-                            tma_load(v3_tiles.at(0, 0, 0), v3_map, value_full.at(0), b, owed_base,
-                                    g, 0);
+                        // every warp is done with these tiles: load the next block's
+                        if (floor_mod(before_3, 8) == 7) {
+                            #pragma unroll 1
+                            for (int load_5 = 2; load_5 < 4; load_5++) {
+                                key_full.expect(3 - load_5, 8192);
+                                tma_load(k3_tiles.at(3 - load_5, 0, 0), k3_map,
+                                        key_full.at(3 - load_5), b, base + (3 - load_5) * 64, g, 0);
+                                value_full.expect(3 - load_5, 8192);
+                                tma_load(v3_tiles.at(3 - load_5, 0, 0), v3_map,
+                                        value_full.at(3 - load_5), b, base + (3 - load_5) * 64, g,
+                                        0);
+                            }
                         }
                     }
                     #pragma unroll
@@ -773,17 +1029,9 @@ three_simplicial_sm_90a(
                             acc[n][i] = fmaf(pv[n][i], v_outer[n][i % 2], acc[n][i]);
                 }
                 if (0 < units) {
-                    const int total_2 = units * chunk_steps;
-                    int step_3 = 0;
-                    int block_3 = 0;
-                    int base_2 = l_high - 255 + 128 - blocks_2 * 256;
-                    const int number = k_chunk + step_3;
-                    bool seen_2 = l_full_low <= base_2 && base_2 + 127 <= l_full_high
-                            && j_full_low <= j && j <= j_full_high && k_full_low <= number
-                            && number <= k_full_high;
-                    int owed_tile = 0;
+                    int base_2 = l_high - 255 + 192 - blocks_2 * 256;
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
+                    for (int n = 0; n < 2; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(0.0f, 0.0f);
@@ -799,51 +1047,79 @@ three_simplicial_sm_90a(
                             v_outer[n][i] = 0.0f;
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(0, 16 * n + lane % 4 * 2 + 8 * i);
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k2_outer[n], k2_outer[n + 1],
+                                outer_vectors_2.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k2_outer[n][i] = outer_vectors_2.pair(step_3,
-                                    16 * n + lane % 4 * 2 + 8 * i);
-                    #pragma unroll 1
-                    for (int it_2 = 0; it_2 < total_2; it_2++) {
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
                             #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                float both[2];
-                                #pragma unroll
-                                for (int e = 0; e < 2; e++)
-                                    both[e] = unpack_bf16(q_rows[n][i], e)
-                                            * unpack_bf16(k1_outer[n][i / 2], e)
-                                            * unpack_bf16(k2_outer[n][i / 2], e) * 0.18033688f;
-                                a[n][i] = pack_bf16(both[0], both[1]);
-                            }
-                        if (it_2 == 0) {
-                            key_full.await(3 - block_3 * 2, parity);
-                            wgmma_fence(s_even, a);
+                            for (int e = 0; e < 2; e++)
+                                both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                        * unpack_bf16(k1_outer[n][i / 2], e)
+                                        * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f);
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                        * unpack_bf16(k1_outer[n][i / 2], e)
+                                        * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f)
+                                        - unpack_bf16(a[n][i], e);
+                            a_rest[n][i] = pack_bf16(both[0], both[1]);
+                        }
+                    int block_3 = 0;
+                    int step_3 = 0;
+                    #pragma unroll 1
+                    for (int turn_2 = 0; turn_2 < 2147483647; turn_2++) {
+                        const int number = k_chunk + step_3;
+                        const bool seen_2 = l_full_low <= base_2 && base_2 + 63 <= l_full_high
+                                && j_full_low <= j && j <= j_full_high && k_full_low <= number
+                                && number <= k_full_high;
+                        if (step_3 == 0 && block_3 == 0) {
+                            key_full.await(3 - block_3, parity);
+                            wgmma_fence(s_even, a, a_rest);
                             #pragma unroll
                             for (int k4 = 0; k4 < 4; k4++)
-                                wgmma_n64_bf16(s_even, a[k4],
-                                        k3_tiles.k_major(3 - block_3 * 2, 0, 16 * k4), k4 > 0);
+                                wgmma_n32_bf16(s_even, a[k4],
+                                        k3_tiles.k_major(3 - block_3, 32, 16 * k4), k4 > 0);
+                            #pragma unroll
+                            for (int k4 = 0; k4 < 4; k4++)
+                                wgmma_n32_bf16(s_even, a_rest[k4],
+                                        k3_tiles.k_major(3 - block_3, 32, 16 * k4), true);
                             wgmma_commit();
                         } else {
                             if (step_3 == 0) {
-                                key_full.await(3 - block_3 * 2, parity);
+                                key_full.await(3 - block_3, parity);
                             }
-                            wgmma_fence(pv, w, s_even, a);
+                            wgmma_fence(pv, w, s_even, a, a_rest);
                             #pragma unroll
-                            for (int k4 = 0; k4 < 4; k4++)
+                            for (int k4 = 0; k4 < 2; k4++)
                                 wgmma_trans_n64_bf16(pv, w[k4],
-                                        v3_tiles.mn_major(owed_tile, 16 * k4, 0), true);
+                                        v3_tiles.mn_major(3 - (block_3 - (step_3 == 0 ? 1 : 0)),
+                                        16 * k4, 0), true);
                             wgmma_commit();
                             #pragma unroll
                             for (int k4 = 0; k4 < 4; k4++)
-                                wgmma_n64_bf16(s_even, a[k4],
-                                        k3_tiles.k_major(3 - block_3 * 2, 0, 16 * k4), k4 > 0);
+                                wgmma_n32_bf16(s_even, a[k4],
+                                        k3_tiles.k_major(3 - block_3, 32, 16 * k4), k4 > 0);
+                            #pragma unroll
+                            for (int k4 = 0; k4 < 4; k4++)
+                                wgmma_n32_bf16(s_even, a_rest[k4],
+                                        k3_tiles.k_major(3 - block_3, 32, 16 * k4), true);
                             wgmma_commit();
                             wgmma_wait<1>(pv, w);
                             #pragma unroll
@@ -852,20 +1128,21 @@ three_simplicial_sm_90a(
                                 for (int i = 0; i < 4; i++)
                                     acc[n][i] = fmaf(pv[n][i], v_outer[n][i % 2], acc[n][i]);
                         }
-                        if (step_3 == 0) {
-                            key_full.await(2 - block_3 * 2, parity);
-                        }
-                        wgmma_fence(s_odd, a);
+                        wgmma_fence(s_odd, a, a_rest);
                         #pragma unroll
                         for (int k4 = 0; k4 < 4; k4++)
-                            wgmma_n64_bf16(s_odd, a[k4],
-                                    k3_tiles.k_major(2 - block_3 * 2, 0, 16 * k4), k4 > 0);
+                            wgmma_n32_bf16(s_odd, a[k4], k3_tiles.k_major(3 - block_3, 0, 16 * k4),
+                                    k4 > 0);
+                        #pragma unroll
+                        for (int k4 = 0; k4 < 4; k4++)
+                            wgmma_n32_bf16(s_odd, a_rest[k4],
+                                    k3_tiles.k_major(3 - block_3, 0, 16 * k4), true);
                         wgmma_commit();
                         wgmma_wait<1>(s_even);
                         if (!seen_2) {
                             // a tile that some row sees in part
                             const int number2 = k_chunk + step_3;
-                            if (!(l_full_low <= base_2 + 64 && base_2 + 127 <= l_full_high
+                            if (!(l_full_low <= base_2 + 32 && base_2 + 63 <= l_full_high
                                     && j_full_low <= j && j <= j_full_high && k_full_low <= number2
                                     && number2 <= k_full_high)) {
                                 #pragma unroll
@@ -878,61 +1155,89 @@ three_simplicial_sm_90a(
                                     j_last[i] = min(row_i[i], N - 1);
                                     k_first[i] = max(row_i[i] - W2 + 1, 0);
                                     k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_3;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
                                 }
                                 #pragma unroll
-                                for (int n = 0; n < 8; n++)
+                                for (int n = 0; n < 4; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                        const int position = base_2 + 64 + col;
-                                        const int number3 = k_chunk + step_3;
+                                        const int position = base_2 + 32 + col;
                                         s_even[n][i] = l_first[i / 2] <= position
-                                                && position <= l_last[i / 2] && j_first[i / 2] <= j
-                                                && j <= j_last[i / 2] && k_first[i / 2] <= number3
-                                                && number3 <= k_last[i / 2] ? s_even[n][i]
+                                                && position <= l_last[i / 2] ? s_even[n][i]
                                                 : -INFINITY;
                                     }
                             }
                         }
                         #pragma unroll
-                        for (int n = 0; n < 8; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 s_even[n][i] = ex2(s_even[n][i]);
                                 l[i / 2] += s_even[n][i];
                             }
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                         s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++)
-                                k1_outer[n][i] = outer_vectors.pair(0,
-                                        16 * n + lane % 4 * 2 + 8 * i);
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++)
-                                k2_outer[n][i] = outer_vectors_2.pair(step_3 + 1 == chunk_steps ? 0
-                                        : step_3 + 1, 16 * n + lane % 4 * 2 + 8 * i);
                         if (step_3 == 0) {
-                            value_full.await(3 - block_3 * 2, parity);
+                            value_full.await(3 - block_3, parity);
                         }
                         wgmma_fence(pv, w);
                         #pragma unroll
-                        for (int k4 = 0; k4 < 4; k4++)
+                        for (int k4 = 0; k4 < 2; k4++)
                             wgmma_trans_n64_bf16(pv, w[k4],
-                                    v3_tiles.mn_major(3 - block_3 * 2, 16 * k4, 0), k4 > 0);
+                                    v3_tiles.mn_major(3 - block_3, 32 + 16 * k4, 0), k4 > 0);
                         wgmma_commit();
-                        wgmma_wait<1>(s_odd, a);
+                        wgmma_wait<1>(s_odd, a, a_rest);
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            ldmatrix(q_rows[n],
+                                    rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                        #pragma unroll
+                        for (int n = 0; n < 4; n += 2)
+                            ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                    outer_vectors.at(0,
+                                    16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                        #pragma unroll
+                        for (int n = 0; n < 4; n += 2)
+                            ldmatrix(k2_outer[n], k2_outer[n + 1],
+                                    outer_vectors_2.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
+                                    16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                float both[2];
+                                #pragma unroll
+                                for (int e = 0; e < 2; e++)
+                                    both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                            * unpack_bf16(k1_outer[n][i / 2], e)
+                                            * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f);
+                                a[n][i] = pack_bf16(both[0], both[1]);
+                            }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                float both[2];
+                                #pragma unroll
+                                for (int e = 0; e < 2; e++)
+                                    both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                            * unpack_bf16(k1_outer[n][i / 2], e)
+                                            * unpack_bf16(k2_outer[n][i / 2], e), 0.18033688f)
+                                            - unpack_bf16(a[n][i], e);
+                                a_rest[n][i] = pack_bf16(both[0], both[1]);
+                            }
                         if (!seen_2) {
                             // a tile that some row sees in part
                             const int number2 = k_chunk + step_3;
-                            if (!(l_full_low <= base_2 && base_2 + 63 <= l_full_high
+                            if (!(l_full_low <= base_2 && base_2 + 31 <= l_full_high
                                     && j_full_low <= j && j <= j_full_high && k_full_low <= number2
                                     && number2 <= k_full_high)) {
                                 #pragma unroll
@@ -945,24 +1250,24 @@ three_simplicial_sm_90a(
                                     j_last[i] = min(row_i[i], N - 1);
                                     k_first[i] = max(row_i[i] - W2 + 1, 0);
                                     k_last[i] = min(row_i[i], N - 1);
+                                    const int number3 = k_chunk + step_3;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
                                 }
                                 #pragma unroll
-                                for (int n = 0; n < 8; n++)
+                                for (int n = 0; n < 4; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
                                         const int base2 = base_2 + col;
-                                        const int number3 = k_chunk + step_3;
                                         s_odd[n][i] = l_first[i / 2] <= base2
-                                                && base2 <= l_last[i / 2] && j_first[i / 2] <= j
-                                                && j <= j_last[i / 2] && k_first[i / 2] <= number3
-                                                && number3 <= k_last[i / 2] ? s_odd[n][i]
-                                                : -INFINITY;
+                                                && base2 <= l_last[i / 2] ? s_odd[n][i] : -INFINITY;
                                     }
                             }
                         }
                         #pragma unroll
-                        for (int n = 0; n < 8; n++)
+                        for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
                                 s_odd[n][i] = ex2(s_odd[n][i]);
@@ -970,14 +1275,11 @@ three_simplicial_sm_90a(
                             }
                         wgmma_wait<0>(pv, w);
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
+                        for (int n = 0; n < 2; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                         s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                        if (step_3 == 0) {
-                            value_full.await(2 - block_3 * 2, parity);
-                        }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
                             #pragma unroll
@@ -986,23 +1288,19 @@ three_simplicial_sm_90a(
                                 v_outer[n][i] = float(outer_vectors_3(0, col))
                                         * float(outer_vectors_4(step_3, col));
                             }
-                        owed_tile = 2 - block_3 * 2;
-                        const bool last_2 = step_3 + 1 == chunk_steps;
                         step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                        if (last_2) {
+                        if (step_3 == 0) {
                             block_3 = block_3 + 1;
-                            base_2 = base_2 - 128;
+                            base_2 = base_2 - 64;
                         }
-                        const int number2 = k_chunk + step_3;
-                        seen_2 = l_full_low <= base_2 && base_2 + 127 <= l_full_high
-                                && j_full_low <= j && j <= j_full_high && k_full_low <= number2
-                                && number2 <= k_full_high;
+                        if (block_3 == units)
+                            break;
                     }
                     wgmma_fence(pv, w);
                     #pragma unroll
-                    for (int k4 = 0; k4 < 4; k4++)
-                        wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(owed_tile, 16 * k4, 0),
-                                true);
+                    for (int k4 = 0; k4 < 2; k4++)
+                        wgmma_trans_n64_bf16(pv, w[k4],
+                                v3_tiles.mn_major(3 - (units - 1), 16 * k4, 0), true);
                     wgmma_commit();
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
@@ -1021,13 +1319,13 @@ three_simplicial_sm_90a(
                     __syncthreads();
                     if (warp == 0) {
                         #pragma unroll 1
-                        for (int load_3 = 0; load_3 < 4; load_3++) {
-                            key_full.expect(3 - load_3, 8192);
-                            tma_load(k3_tiles.at(3 - load_3, 0, 0), k3_map, key_full.at(3 - load_3),
-                                    b, l_high - 255 + (3 - load_3) * 64, g, 0);
-                            value_full.expect(3 - load_3, 8192);
-                            tma_load(v3_tiles.at(3 - load_3, 0, 0), v3_map,
-                                    value_full.at(3 - load_3), b, l_high - 255 + (3 - load_3) * 64,
+                        for (int load_6 = 0; load_6 < 4; load_6++) {
+                            key_full.expect(3 - load_6, 8192);
+                            tma_load(k3_tiles.at(3 - load_6, 0, 0), k3_map, key_full.at(3 - load_6),
+                                    b, l_high - 255 + (3 - load_6) * 64, g, 0);
+                            value_full.expect(3 - load_6, 8192);
+                            tma_load(v3_tiles.at(3 - load_6, 0, 0), v3_map,
+                                    value_full.at(3 - load_6), b, l_high - 255 + (3 - load_6) * 64,
                                     g, 0);
                         }
                     }
@@ -1154,15 +1452,15 @@ three_simplicial_sm_90a(
                             __syncthreads();
                             if (warp == 0) {
                                 #pragma unroll 1
-                                for (int load_4 = 0; load_4 < 4; load_4++) {
-                                    key_full.expect(3 - load_4, 8192);
-                                    tma_load(k3_tiles.at(3 - load_4, 0, 0), k3_map,
-                                            key_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64,
+                                for (int load_7 = 0; load_7 < 4; load_7++) {
+                                    key_full.expect(3 - load_7, 8192);
+                                    tma_load(k3_tiles.at(3 - load_7, 0, 0), k3_map,
+                                            key_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64,
                                             g, 0);
-                                    value_full.expect(3 - load_4, 8192);
-                                    tma_load(v3_tiles.at(3 - load_4, 0, 0), v3_map,
-                                            value_full.at(3 - load_4), b,
-                                            base_3 + (3 - load_4) * 64, g, 0);
+                                    value_full.expect(3 - load_7, 8192);
+                                    tma_load(v3_tiles.at(3 - load_7, 0, 0), v3_map,
+                                            value_full.at(3 - load_7), b,
+                                            base_3 + (3 - load_7) * 64, g, 0);
                                 }
                             }
                             #pragma unroll 1
@@ -1174,16 +1472,18 @@ three_simplicial_sm_90a(
                             for (int k = 0; k < chunk_steps_2; k++) {
                                 #pragma unroll
                                 for (int n = 0; n < 4; n++)
-                                    #pragma unroll
-                                    for (int i = 0; i < 2; i++)
-                                        k1_outer[n][i] = outer_vectors.pair(0,
-                                                16 * n + lane % 4 * 2 + 8 * i);
+                                    ldmatrix(q_rows[n],
+                                            rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                                 #pragma unroll
-                                for (int n = 0; n < 4; n++)
-                                    #pragma unroll
-                                    for (int i = 0; i < 2; i++)
-                                        k2_outer[n][i] = outer_vectors_2.pair(k,
-                                                16 * n + lane % 4 * 2 + 8 * i);
+                                for (int n = 0; n < 4; n += 2)
+                                    ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                            outer_vectors.at(0,
+                                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                                #pragma unroll
+                                for (int n = 0; n < 4; n += 2)
+                                    ldmatrix(k2_outer[n], k2_outer[n + 1],
+                                            outer_vectors_2.at(k,
+                                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                                 #pragma unroll
                                 for (int n = 0; n < 4; n++)
                                     #pragma unroll
@@ -1191,31 +1491,49 @@ three_simplicial_sm_90a(
                                         float both[2];
                                         #pragma unroll
                                         for (int e = 0; e < 2; e++)
-                                            both[e] = unpack_bf16(q_rows[n][i], e)
+                                            both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
                                                     * unpack_bf16(k1_outer[n][i / 2], e)
-                                                    * unpack_bf16(k2_outer[n][i / 2], e)
-                                                    * 0.18033688f;
+                                                    * unpack_bf16(k2_outer[n][i / 2], e),
+                                                    0.18033688f);
                                         a[n][i] = pack_bf16(both[0], both[1]);
+                                    }
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        float both[2];
+                                        #pragma unroll
+                                        for (int e = 0; e < 2; e++)
+                                            both[e] = __fmul_rn(unpack_bf16(q_rows[n][i], e)
+                                                    * unpack_bf16(k1_outer[n][i / 2], e)
+                                                    * unpack_bf16(k2_outer[n][i / 2], e),
+                                                    0.18033688f) - unpack_bf16(a[n][i], e);
+                                        a_rest[n][i] = pack_bf16(both[0], both[1]);
                                     }
                                 bool summed = pass == 0;
                                 #pragma unroll 1
-                                for (int step_4 = 0; step_4 < 4; step_4++) {
-                                    const int key0 = base_3 + (192 - step_4 * 64);
-                                    const int tile = floor_div(192 - step_4 * 64, 64);
-                                    const int row0_tile = floor_mod(192 - step_4 * 64, 64);
-                                    if (key0 <= l_high && l_low <= key0 + 63) {
-                                        wgmma_fence(s_even, a);
+                                for (int step_4 = 0; step_4 < 8; step_4++) {
+                                    const int key0 = base_3 + (224 - step_4 * 32);
+                                    const int tile = floor_div(224 - step_4 * 32, 64);
+                                    const int row0_tile = floor_mod(224 - step_4 * 32, 64);
+                                    if (key0 <= l_high && l_low <= key0 + 31) {
+                                        wgmma_fence(s_even, a, a_rest);
                                         #pragma unroll
                                         for (int k4 = 0; k4 < 4; k4++)
-                                            wgmma_n64_bf16(s_even, a[k4],
+                                            wgmma_n32_bf16(s_even, a[k4],
                                                     k3_tiles.k_major(tile, row0_tile, 16 * k4),
                                                     k4 > 0);
+                                        #pragma unroll
+                                        for (int k4 = 0; k4 < 4; k4++)
+                                            wgmma_n32_bf16(s_even, a_rest[k4],
+                                                    k3_tiles.k_major(tile, row0_tile, 16 * k4),
+                                                    true);
                                         wgmma_commit();
-                                        wgmma_wait<0>(s_even, a);
+                                        wgmma_wait<0>(s_even, a, a_rest);
 
                                         // a tile that some row sees in part
                                         const int number = k_chunk_2 + k;
-                                        if (!(l_full_low <= key0 && key0 + 63 <= l_full_high
+                                        if (!(l_full_low <= key0 && key0 + 31 <= l_full_high
                                                 && j_full_low <= j_2 && j_2 <= j_full_high
                                                 && k_full_low <= number && number <= k_full_high)) {
                                             #pragma unroll
@@ -1229,21 +1547,21 @@ three_simplicial_sm_90a(
                                                 j_last[i] = min(row_i[i], N - 1);
                                                 k_first[i] = max(row_i[i] - W2 + 1, 0);
                                                 k_last[i] = min(row_i[i], N - 1);
+                                                const int number2 = k_chunk_2 + k;
+                                                l_first[i] = j_first[i] <= j_2 && j_2 <= j_last[i]
+                                                        && k_first[i] <= number2
+                                                        && number2 <= k_last[i] ? l_first[i]
+                                                        : 2147483647;
                                             }
                                             #pragma unroll
-                                            for (int n = 0; n < 8; n++)
+                                            for (int n = 0; n < 4; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++) {
                                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                                     const int key2 = key0 + col;
-                                                    const int number2 = k_chunk_2 + k;
                                                     s_even[n][i] = l_first[i / 2] <= key2
-                                                            && key2 <= l_last[i / 2]
-                                                            && j_first[i / 2] <= j_2
-                                                            && j_2 <= j_last[i / 2]
-                                                            && k_first[i / 2] <= number2
-                                                            && number2 <= k_last[i / 2]
-                                                            ? s_even[n][i] : -INFINITY;
+                                                            && key2 <= l_last[i / 2] ? s_even[n][i]
+                                                            : -INFINITY;
                                                 }
                                         }
 
@@ -1253,7 +1571,7 @@ three_simplicial_sm_90a(
                                         for (int i = 0; i < 2; i++)
                                             top[i] = -INFINITY;
                                         #pragma unroll
-                                        for (int n = 0; n < 8; n++)
+                                        for (int n = 0; n < 4; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++)
                                                 top[i / 2] = fmaxf(top[i / 2], s_even[n][i]);
@@ -1290,7 +1608,7 @@ three_simplicial_sm_90a(
                                         for (int i = 0; i < 2; i++)
                                             shift[i] = -(m[i] == -INFINITY ? 0.0f : m[i]);
                                         #pragma unroll
-                                        for (int n = 0; n < 8; n++)
+                                        for (int n = 0; n < 4; n++)
                                             #pragma unroll
                                             for (int i = 0; i < 4; i++) {
                                                 s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f,
@@ -1301,7 +1619,7 @@ three_simplicial_sm_90a(
                                         // a hidden value may be NaN or infinite: key by key
                                         const int number2 = k_chunk_2 + k;
                                         if (pass == 1 && !(l_full_low <= key0
-                                                && key0 + 63 <= l_full_high && j_full_low <= j_2
+                                                && key0 + 31 <= l_full_high && j_full_low <= j_2
                                                 && j_2 <= j_full_high && k_full_low <= number2
                                                 && number2 <= k_full_high)) {
                                             #pragma unroll
@@ -1315,12 +1633,17 @@ three_simplicial_sm_90a(
                                                 j_last[i] = min(row_i[i], N - 1);
                                                 k_first[i] = max(row_i[i] - W2 + 1, 0);
                                                 k_last[i] = min(row_i[i], N - 1);
+                                                const int number3 = k_chunk_2 + k;
+                                                l_first[i] = j_first[i] <= j_2 && j_2 <= j_last[i]
+                                                        && k_first[i] <= number3
+                                                        && number3 <= k_last[i] ? l_first[i]
+                                                        : 2147483647;
                                             }
                                             #pragma unroll 1
-                                            for (int key = 0; key < 64; key++) {
-                                                float only[8][4];
+                                            for (int key = 0; key < 32; key++) {
+                                                float only[4][4];
                                                 #pragma unroll
-                                                for (int n = 0; n < 8; n++)
+                                                for (int n = 0; n < 4; n++)
                                                     #pragma unroll
                                                     for (int i = 0; i < 4; i++) {
                                                         const int col = 8 * n + lane % 4 * 2
@@ -1334,7 +1657,7 @@ three_simplicial_sm_90a(
                                                 for (int i = 0; i < 2; i++)
                                                     p[i] = 0.0f;
                                                 #pragma unroll
-                                                for (int n = 0; n < 8; n++)
+                                                for (int n = 0; n < 4; n++)
                                                     #pragma unroll
                                                     for (int i = 0; i < 4; i++)
                                                         p[i / 2] += only[n][i];
@@ -1343,12 +1666,8 @@ three_simplicial_sm_90a(
                                                 for (int i = 0; i < 2; i++) {
                                                     p[i] = quad_sum(p[i]);
                                                     const int number3 = key0 + key;
-                                                    const int number4 = k_chunk_2 + k;
                                                     seen_3[i] = l_first[i] <= number3
-                                                            && number3 <= l_last[i]
-                                                            && j_first[i] <= j_2 && j_2 <= j_last[i]
-                                                            && k_first[i] <= number4
-                                                            && number4 <= k_last[i] ? 1.0f : 0.0f;
+                                                            && number3 <= l_last[i] ? 1.0f : 0.0f;
                                                 }
                                                 #pragma unroll
                                                 for (int n = 0; n < 8; n++)
@@ -1367,7 +1686,7 @@ three_simplicial_sm_90a(
                                             }
                                         } else {
                                             #pragma unroll
-                                            for (int n = 0; n < 4; n++)
+                                            for (int n = 0; n < 2; n++)
                                                 #pragma unroll
                                                 for (int i = 0; i < 4; i++)
                                                     w[n][i] = pack_bf16(s_even[2 * n
@@ -1375,7 +1694,7 @@ three_simplicial_sm_90a(
                                                             s_even[2 * n + i / 2][i % 2 * 2 + 1]);
                                             wgmma_fence(pv, w);
                                             #pragma unroll
-                                            for (int k4 = 0; k4 < 4; k4++)
+                                            for (int k4 = 0; k4 < 2; k4++)
                                                 wgmma_trans_n64_bf16(pv, w[k4],
                                                         v3_tiles.mn_major(tile, row0_tile + 16 * k4,
                                                         0), true);
@@ -1457,16 +1776,44 @@ three_simplicial_sm_90a(
         inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
     }
     if ((wanted & 1) != 0) {
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
+        if (aligned == 0) {
             #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = 16 * warp + lane / 4 + i / 2 * 8;
-                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                if (row0 + row < rows_total)
-                    o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
-                            + col] = bf16(acc[n][i] * inverse[i / 2]);
+            for (int n = 0; n < 8; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = 16 * warp + lane / 4 + i / 2 * 8;
+                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                    if (row0 + row < rows_total)
+                        o[b * o_stride_B + row_i[i / 2] * o_stride_i + row_h[i / 2] * o_stride_H
+                                + col] = bf16(acc[n][i] * inverse[i / 2]);
+                }
+        } else {
+            uint32_t result[4][4];
+            #pragma unroll
+            for (int n = 0; n < 4; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float both[2];
+                    #pragma unroll
+                    for (int e = 0; e < 2; e++)
+                        both[e] = acc[2 * n + i / 2][i % 2 * 2 + e] * inverse[i % 2];
+                    result[n][i] = pack_bf16(both[0], both[1]);
+                }
+            #pragma unroll
+            for (int n = 0; n < 4; n++)
+                stmatrix(results.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8), result[n]);
+            {
+                const int row = warp * 16 + lane % 16;
+                bf16 *to = nullptr;
+                const int row2 = row0 + row;
+                if (row2 < rows_total) {
+                    const int clamped = min(row2, rows_total - 1);
+                    to = o + b * o_stride_B + floor_div(clamped, heads) * o_stride_i
+                            + (first_head + floor_mod(clamped, heads)) * o_stride_H;
+                }
+                store_rows<16, 64>(to, results, 0, warp * 16, 0);
             }
+        }
     }
     if ((wanted & 2) != 0) {
         #pragma unroll

@@ -34,7 +34,7 @@ two_simplicial_biased_sm_80(
     int B,
     int N, int H, int G,          // spec:18  index i, j, k : N
     int W1, int W2,               // spec:16  param W1 = 32, W2 = 512
-    int aligned,                  // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                  // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                   // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];
@@ -253,6 +253,8 @@ two_simplicial_biased_sm_80(
                             for (int i = 0; i < 2; i++) {
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = j_first[i] <= j && j <= j_last[i] ? k_first[i]
+                                        : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 6; n++)
@@ -261,8 +263,7 @@ two_simplicial_biased_sm_80(
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int key2 = key0 + col;
                                     s[n][i] = k_first[i / 2] <= key2 && key2 <= k_last[i / 2]
-                                            && j_first[i / 2] <= j && j <= j_last[i / 2] ? s[n][i]
-                                            : -INFINITY;
+                                            ? s[n][i] : -INFINITY;
                                 }
                         }
 
@@ -326,6 +327,8 @@ two_simplicial_biased_sm_80(
                                 k_last[i] = min(row_i[i], N - 1);
                                 j_first[i] = max(row_i[i] - W1 + 1, 0);
                                 j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = j_first[i] <= j && j <= j_last[i] ? k_first[i]
+                                        : 2147483647;
                             }
                             #pragma unroll 1
                             for (int key = 0; key < 48; key++) {
@@ -352,8 +355,8 @@ two_simplicial_biased_sm_80(
                                 for (int i = 0; i < 2; i++) {
                                     p[i] = quad_sum(p[i]);
                                     const int number = key0 + key;
-                                    seen[i] = k_first[i] <= number && number <= k_last[i]
-                                            && j_first[i] <= j && j <= j_last[i] ? 1.0f : 0.0f;
+                                    seen[i] = k_first[i] <= number && number <= k_last[i] ? 1.0f
+                                            : 0.0f;
                                 }
                                 #pragma unroll
                                 for (int n = 0; n < 16; n++)

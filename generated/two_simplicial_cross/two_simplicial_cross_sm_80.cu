@@ -35,7 +35,7 @@ two_simplicial_cross_sm_80(
     int N, int H,                 // spec:15  index i : N
     int M,                        // spec:16  index j : M
     int L,                        // spec:17  index k : L
-    int aligned,                  // rows of copied operands begin at multiples of 16 bytes
+    int aligned,                  // rows of copied tensors begin at multiples of 16 bytes
     int wanted)                   // bit n: output n is computed
 {
     extern __shared__ __align__(1024) unsigned char shared[];
@@ -250,6 +250,8 @@ two_simplicial_cross_sm_80(
                             k_last[i] = min(L - 1, L - 1);
                             j_first[i] = 0;
                             j_last[i] = min(M - 1, M - 1);
+                            k_first[i] = j_first[i] <= j && j <= j_last[i] ? k_first[i]
+                                    : 2147483647;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -257,8 +259,7 @@ two_simplicial_cross_sm_80(
                             for (int i = 0; i < 4; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i % 2;
                                 const int key = key0 + col;
-                                s[n][i] = k_first[i / 2] <= key && key <= k_last[i / 2]
-                                        && j_first[i / 2] <= j && j <= j_last[i / 2] ? s[n][i]
+                                s[n][i] = k_first[i / 2] <= key && key <= k_last[i / 2] ? s[n][i]
                                         : -INFINITY;
                             }
                     }

@@ -3,16 +3,17 @@
 // target  sm_90a
 // launch  grid x = ceil(N / 128) * B * H
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  90208 bytes, dynamic
+// shared  94280 bytes, dynamic
 //         k2_tiles: 4 x 64 x 64 bf16
 //         v2_tiles: 4 x 64 x 64 bf16
 //         outer_vectors: 32 x 64 bf16
+//         outer_fine: 32 x 64 bf16
 //         outer_vectors_2: 32 x 64 bf16
 //         rows: 128 x 64 bf16
+//         results: 128 x 64 bf16, in the memory of v2_tiles
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
-//         key_done: 4 counters
-//         value_done: 4 counters
+//         done: 2 counters
 #include "trikl_hopper.h"
 
 using namespace trikl;
@@ -86,7 +87,7 @@ two_simplicial_cross_sm_90a(
     int N, int H,                                // spec:15  index i : N
     int M,                                       // spec:16  index j : M
     int L,                                       // spec:17  index k : L
-    // rows of copied operands begin at multiples of 16 bytes
+    // rows of copied tensors begin at multiples of 16 bytes
     int aligned,
     int wanted,                                  // bit n: output n is computed
     // spec:19  s = sum(d) q[d] * k1[d] * k2[d] / sqrt(D)
@@ -94,18 +95,20 @@ two_simplicial_cross_sm_90a(
     const __grid_constant__ CUtensorMap v2_map)  // spec:21  o = sum(j, k) p * v1 * v2
 {
     extern __shared__ __align__(1024) unsigned char shared[];
-    const panel_buffer<bf16, 64, 64> k2_tiles(shared);           // inner keys, one row a key
-    const panel_buffer<bf16, 64, 64> v2_tiles(shared + 32768);   // inner values, one row a key
+    const panel_buffer<bf16, 64, 64> k2_tiles(shared);              // inner keys, one row a key
+    const panel_buffer<bf16, 64, 64> v2_tiles(shared + 32768);      // inner values, one row a key
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 64, 0> outer_vectors(shared + 65536);
+    // what rounding left of the scaled vectors
+    const shared_buffer<bf16, 32, 64, 0> outer_fine(shared + 69632);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 64, 0> outer_vectors_2(shared + 69632);
+    const shared_buffer<bf16, 32, 64, 0> outer_vectors_2(shared + 73728);
     // row operands on their way to registers
-    const shared_buffer<bf16, 128, 64, 3> rows(shared + 73728);
-    const mbarriers<4> key_full(shared + 90112);
-    const mbarriers<4> value_full(shared + 90144);
-    const counters<4> key_done(shared + 90176);
-    const counters<4> value_done(shared + 90192);
+    const shared_buffer<bf16, 128, 64, 3> rows(shared + 77824);
+    const shared_buffer<bf16, 128, 64, 3> results(shared + 32768);  // results on their way out
+    const mbarriers<4> key_full(shared + 94208);
+    const mbarriers<4> value_full(shared + 94240);
+    const counters<2> done(shared + 94272);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -135,8 +138,7 @@ two_simplicial_cross_sm_90a(
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
-        key_done.init();
-        value_done.init();
+        done.init();
         fence_async();
     }
     __syncthreads();
@@ -156,12 +158,13 @@ two_simplicial_cross_sm_90a(
             pv[n][i] = 0.0f;
         }
     uint32_t k1_outer[4][2];  // outer key of this step
+    uint32_t k1_fine[4][2];  // what rounding left of it
     uint32_t a[4][4];  // A of this outer step
     float s_even[8][4];  // scores of an even step, then its weights
     float s_odd[8][4];  // scores of an odd step
     uint32_t w[4][4];  // weights of the step whose value product is next
     int k_first[2], k_last[2], j_first[2], j_last[2];
-    uint32_t v_outer[8];
+    uint32_t v_outer[4][2];
     if (k_low <= k_high && j_low <= j_high) {
         const int blocks_2 = floor_div(k_high - k_low + 128, 256);
         const int units = max(floor_div(k_high - k_low + 1 - blocks_2 * 256 + 127, 128), 0);
@@ -205,22 +208,20 @@ two_simplicial_cross_sm_90a(
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
             const bool more_chunks = j_chunk + 32 <= j_high;
             const int chunk_steps = min(j_high - j_chunk + 1, 32);
-            if (aligned != 0) {
-                #pragma unroll 1
-                for (int item = tid; item < 32 * 8; item += THREADS) {
-                    const int row = item / 8, col = item % 8 * 8;
-                    copy_async(outer_vectors.at(row, col),
-                            &k1[b * k1_stride_B + min(j_chunk + row, j_high) * k1_stride_j
-                            + h * k1_stride_H + col], true);
-                }
-            } else {
-                #pragma unroll 1
-                for (int item = tid; item < 32 * 64; item += THREADS) {
-                    const int row = item / 64, col = item % 64;
-                    outer_vectors(row, col) = bf16(float(k1[b * k1_stride_B
-                            + min(j_chunk + row, j_high) * k1_stride_j + h * k1_stride_H
-                            + min(col, 63)]));
-                }
+            #pragma unroll 1
+            for (int item = tid; item < 32 * 64; item += THREADS) {
+                const int row = item / 64, col = item % 64;
+                outer_vectors(row, col) = bf16(__fmul_rn(float(k1[b * k1_stride_B
+                        + min(j_chunk + row, j_high) * k1_stride_j + h * k1_stride_H
+                        + min(col, 63)]), 0.18033688f));
+            }
+            #pragma unroll 1
+            for (int item = tid; item < 32 * 64; item += THREADS) {
+                const int row = item / 64, col = item % 64;
+                const float product = __fmul_rn(float(k1[b * k1_stride_B
+                        + min(j_chunk + row, j_high) * k1_stride_j + h * k1_stride_H
+                        + min(col, 63)]), 0.18033688f);
+                outer_fine(row, col) = bf16(product - float(bf16(product)));
             }
             if (aligned != 0) {
                 #pragma unroll 1
@@ -244,16 +245,7 @@ two_simplicial_cross_sm_90a(
             copy_wait<0>();
             __syncthreads();
             if (0 < blocks_2) {
-                const int total = blocks_2 * chunk_steps;
-                int step_2 = 0;
-                int block_2 = 0;
                 int base = k_high - 255;
-                const int number = j_chunk + step_2;
-                bool seen = k_full_low <= base && base + 255 <= k_full_high && j_full_low <= number
-                        && number <= j_full_high;
-                bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
-                bool owed = false;
-                int owed_base = 0;
                 #pragma unroll
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
@@ -265,21 +257,33 @@ two_simplicial_cross_sm_90a(
                     for (int i = 0; i < 4; i++)
                         pv[n][i] = 0.0f;
                 #pragma unroll
-                for (int n = 0; n < 8; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
-                        k1_outer[n][i] = outer_vectors.pair(step_2, 16 * n + lane % 4 * 2 + 8 * i);
-                #pragma unroll 1
-                for (int it = 0; it < total; it++) {
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                #pragma unroll
+                for (int n = 0; n < 4; n += 2)
+                    ldmatrix(k1_outer[n], k1_outer[n + 1],
+                            outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 4; n += 2)
+                    ldmatrix(k1_fine[n], k1_fine[n + 1],
+                            outer_fine.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 4; n++)
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            a[n][i] = mul_bf16x2(q_rows[n][i], k1_outer[n][i / 2]);
-                    if (it == 0) {
+                    for (int i = 0; i < 4; i++)
+                        a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                int block_2 = 0;
+                int step_2 = 0;
+                #pragma unroll 1
+                for (int turn = 0; turn < 2147483647; turn++) {
+                    const int number = j_chunk + step_2;
+                    const bool seen = k_full_low <= base && base + 255 <= k_full_high
+                            && j_full_low <= number && number <= j_full_high;
+                    const bool load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                    if (step_2 == 0 && block_2 == 0) {
                         key_full.await(3, parity);
                         wgmma_fence(s_even, a);
                         #pragma unroll
@@ -300,22 +304,30 @@ two_simplicial_cross_sm_90a(
                             wgmma_n64_bf16(s_even, a[k], k2_tiles.k_major(3, 0, 16 * k), k > 0);
                         wgmma_commit();
                         wgmma_wait<1>(pv, w);
-                        if (owed) {
-                            const int before = value_done.next(0);
+                        if (step_2 == 0 && 0 < block_2) {
+                            const int before = done.next(1);
 
-                            // every warp is done with this tile: load the next block's
+                            // every warp is done with these tiles: load the next block's
                             if (floor_mod(before, 8) == 7) {
-                                value_full.expect(0, 8192);
-                                tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b,
-                                        owed_base, h, 0);
+                                #pragma unroll 1
+                                for (int load_3 = 2; load_3 < 4; load_3++) {
+                                    key_full.expect(3 - load_3, 8192);
+                                    tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map,
+                                            key_full.at(3 - load_3), b, base + (3 - load_3) * 64, h,
+                                            0);
+                                    value_full.expect(3 - load_3, 8192);
+                                    tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map,
+                                            value_full.at(3 - load_3), b, base + (3 - load_3) * 64,
+                                            h, 0);
+                                }
                             }
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     if (step_2 == 0) {
                         key_full.await(2, parity);
@@ -326,16 +338,6 @@ two_simplicial_cross_sm_90a(
                         wgmma_n64_bf16(s_odd, a[k], k2_tiles.k_major(2, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_even);
-                    if (load_2) {
-                        const int before_2 = key_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_2, 8) == 7) {
-                            key_full.expect(3, 8192);
-                            tma_load(k2_tiles.at(3, 0, 0), k2_map, key_full.at(3), b,
-                                    base - 256 + 192, h, 0);
-                        }
-                    }
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -349,6 +351,9 @@ two_simplicial_cross_sm_90a(
                                 k_last[i] = min(L - 1, L - 1);
                                 j_first[i] = 0;
                                 j_last[i] = min(M - 1, M - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
@@ -356,11 +361,8 @@ two_simplicial_cross_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 192 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -368,7 +370,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
+                            s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -393,16 +395,6 @@ two_simplicial_cross_sm_90a(
                         wgmma_n64_bf16(s_even, a[k], k2_tiles.k_major(1, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_odd);
-                    if (load_2) {
-                        const int before_3 = key_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_3, 8) == 7) {
-                            key_full.expect(2, 8192);
-                            tma_load(k2_tiles.at(2, 0, 0), k2_map, key_full.at(2), b,
-                                    base - 256 + 128, h, 0);
-                        }
-                    }
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -416,6 +408,9 @@ two_simplicial_cross_sm_90a(
                                 k_last[i] = min(L - 1, L - 1);
                                 j_first[i] = 0;
                                 j_last[i] = min(M - 1, M - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
@@ -423,11 +418,8 @@ two_simplicial_cross_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 128 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_odd[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_odd[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_odd[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -435,20 +427,10 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
+                            s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_4 = value_done.next(3);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_4, 8) == 7) {
-                            value_full.expect(3, 8192);
-                            tma_load(v2_tiles.at(3, 0, 0), v2_map, value_full.at(3), b,
-                                    base - 256 + 192, h, 0);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
@@ -471,16 +453,6 @@ two_simplicial_cross_sm_90a(
                         wgmma_n64_bf16(s_odd, a[k], k2_tiles.k_major(0, 0, 16 * k), k > 0);
                     wgmma_commit();
                     wgmma_wait<2>(s_even);
-                    if (load_2) {
-                        const int before_5 = key_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_5, 8) == 7) {
-                            key_full.expect(1, 8192);
-                            tma_load(k2_tiles.at(1, 0, 0), k2_map, key_full.at(1), b,
-                                    base - 256 + 64, h, 0);
-                        }
-                    }
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -494,6 +466,9 @@ two_simplicial_cross_sm_90a(
                                 k_last[i] = min(L - 1, L - 1);
                                 j_first[i] = 0;
                                 j_last[i] = min(M - 1, M - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
@@ -501,11 +476,8 @@ two_simplicial_cross_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base + 64 + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -513,32 +485,34 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
+                            s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
                     wgmma_wait<1>(pv, w);
-                    if (load_2) {
-                        const int before_6 = value_done.next(2);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_6, 8) == 7) {
-                            value_full.expect(2, 8192);
-                            tma_load(v2_tiles.at(2, 0, 0), v2_map, value_full.at(2), b,
-                                    base - 256 + 128, h, 0);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_2 + 1 == chunk_steps ? 0
-                                    : step_2 + 1, 16 * n + lane % 4 * 2 + 8 * i);
+                    if (load_2) {
+                        const int before_2 = done.next(0);
+
+                        // every warp is done with these tiles: load the next block's
+                        if (floor_mod(before_2, 8) == 7) {
+                            #pragma unroll 1
+                            for (int load_4 = 0; load_4 < 2; load_4++) {
+                                key_full.expect(3 - load_4, 8192);
+                                tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map,
+                                        key_full.at(3 - load_4), b, base - 256 + (3 - load_4) * 64,
+                                        h, 0);
+                                value_full.expect(3 - load_4, 8192);
+                                tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
+                                        value_full.at(3 - load_4), b,
+                                        base - 256 + (3 - load_4) * 64, h, 0);
+                            }
+                        }
+                    }
                     if (step_2 == 0) {
                         value_full.await(1, parity);
                     }
@@ -548,16 +522,22 @@ two_simplicial_cross_sm_90a(
                         wgmma_trans_n64_bf16(pv, w[k], v2_tiles.mn_major(1, 16 * k, 0), true);
                     wgmma_commit();
                     wgmma_wait<1>(s_odd, a);
-                    if (load_2) {
-                        const int before_7 = key_done.next(0);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_7, 8) == 7) {
-                            key_full.expect(0, 8192);
-                            tma_load(k2_tiles.at(0, 0, 0), k2_map, key_full.at(0), b, base - 256, h,
-                                    0);
-                        }
-                    }
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k1_fine[n], k1_fine[n + 1],
+                                outer_fine.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                    mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -571,6 +551,9 @@ two_simplicial_cross_sm_90a(
                                 k_last[i] = min(L - 1, L - 1);
                                 j_first[i] = 0;
                                 j_last[i] = min(M - 1, M - 1);
+                                const int number3 = j_chunk + step_2;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
@@ -578,9 +561,7 @@ two_simplicial_cross_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int base2 = base + col;
-                                    const int number3 = j_chunk + step_2;
                                     s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
                                             ? s_odd[n][i] : -INFINITY;
                                 }
                         }
@@ -589,20 +570,10 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
+                            s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
-                    if (load_2) {
-                        const int before_8 = value_done.next(1);
-
-                        // every warp is done with this tile: load the next block's
-                        if (floor_mod(before_8, 8) == 7) {
-                            value_full.expect(1, 8192);
-                            tma_load(v2_tiles.at(1, 0, 0), v2_map, value_full.at(1), b,
-                                    base - 256 + 64, h, 0);
-                        }
-                    }
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
                         #pragma unroll
@@ -613,21 +584,18 @@ two_simplicial_cross_sm_90a(
                         value_full.await(0, parity);
                     }
                     #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        v_outer[n] = outer_vectors_2.pair(step_2, 8 * n + lane % 4 * 2);
-                    owed = load_2;
-                    owed_base = base - 256;
-                    const bool last = step_2 + 1 == chunk_steps;
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_2,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                    if (last) {
+                    if (step_2 == 0) {
                         block_2 = block_2 + 1;
                         base = base - 256;
                         parity = 1 - parity;
                     }
-                    const int number2 = j_chunk + step_2;
-                    seen = k_full_low <= base && base + 255 <= k_full_high && j_full_low <= number2
-                            && number2 <= j_full_high;
-                    load_2 = step_2 + 1 == chunk_steps && block_2 + 1 < all_blocks;
+                    if (block_2 == blocks_2)
+                        break;
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -635,31 +603,31 @@ two_simplicial_cross_sm_90a(
                     wgmma_trans_n64_bf16(pv, w[k], v2_tiles.mn_major(0, 16 * k, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
-                if (owed) {
-                    const int before_9 = value_done.next(0);
+                if (blocks_2 < all_blocks) {
+                    const int before_3 = done.next(1);
 
-                    // every warp is done with this tile: load the next block's
-                    if (floor_mod(before_9, 8) == 7) {
-                        value_full.expect(0, 8192);
-                        tma_load(v2_tiles.at(0, 0, 0), v2_map, value_full.at(0), b, owed_base, h,
-                                0);
+                    // every warp is done with these tiles: load the next block's
+                    if (floor_mod(before_3, 8) == 7) {
+                        #pragma unroll 1
+                        for (int load_5 = 2; load_5 < 4; load_5++) {
+                            key_full.expect(3 - load_5, 8192);
+                            tma_load(k2_tiles.at(3 - load_5, 0, 0), k2_map, key_full.at(3 - load_5),
+                                    b, base + (3 - load_5) * 64, h, 0);
+                            value_full.expect(3 - load_5, 8192);
+                            tma_load(v2_tiles.at(3 - load_5, 0, 0), v2_map,
+                                    value_full.at(3 - load_5), b, base + (3 - load_5) * 64, h, 0);
+                        }
                     }
                 }
                 #pragma unroll
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
             }
             if (0 < units) {
-                const int total_2 = units * chunk_steps;
-                int step_3 = 0;
-                int block_3 = 0;
                 int base_2 = k_high - 255 + 128 - blocks_2 * 256;
-                const int number = j_chunk + step_3;
-                bool seen_2 = k_full_low <= base_2 && base_2 + 127 <= k_full_high
-                        && j_full_low <= number && number <= j_full_high;
-                int owed_tile = 0;
                 #pragma unroll
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
@@ -671,21 +639,32 @@ two_simplicial_cross_sm_90a(
                     for (int i = 0; i < 4; i++)
                         pv[n][i] = 0.0f;
                 #pragma unroll
-                for (int n = 0; n < 8; n++)
-                    v_outer[n] = pack_bf16(0.0f, 0.0f);
-                #pragma unroll
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
-                        k1_outer[n][i] = outer_vectors.pair(step_3, 16 * n + lane % 4 * 2 + 8 * i);
-                #pragma unroll 1
-                for (int it_2 = 0; it_2 < total_2; it_2++) {
+                        v_outer[n][i] = pack_bf16(0.0f, 0.0f);
+                #pragma unroll
+                for (int n = 0; n < 4; n += 2)
+                    ldmatrix(k1_outer[n], k1_outer[n + 1],
+                            outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 4; n += 2)
+                    ldmatrix(k1_fine[n], k1_fine[n + 1],
+                            outer_fine.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                #pragma unroll
+                for (int n = 0; n < 4; n++)
                     #pragma unroll
-                    for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            a[n][i] = mul_bf16x2(q_rows[n][i], k1_outer[n][i / 2]);
-                    if (it_2 == 0) {
+                    for (int i = 0; i < 4; i++)
+                        a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                int block_3 = 0;
+                int step_3 = 0;
+                #pragma unroll 1
+                for (int turn_2 = 0; turn_2 < 2147483647; turn_2++) {
+                    const int number = j_chunk + step_3;
+                    const bool seen_2 = k_full_low <= base_2 && base_2 + 127 <= k_full_high
+                            && j_full_low <= number && number <= j_full_high;
+                    if (step_3 == 0 && block_3 == 0) {
                         key_full.await(3 - block_3 * 2, parity);
                         wgmma_fence(s_even, a);
                         #pragma unroll
@@ -700,8 +679,9 @@ two_simplicial_cross_sm_90a(
                         wgmma_fence(pv, w, s_even, a);
                         #pragma unroll
                         for (int k = 0; k < 4; k++)
-                            wgmma_trans_n64_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0),
-                                    true);
+                            wgmma_trans_n64_bf16(pv, w[k],
+                                    v2_tiles.mn_major(2 - (block_3 - (step_3 == 0 ? 1 : 0)) * 2,
+                                    16 * k, 0), true);
                         wgmma_commit();
                         #pragma unroll
                         for (int k = 0; k < 4; k++)
@@ -713,8 +693,8 @@ two_simplicial_cross_sm_90a(
                         for (int n = 0; n < 8; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                     }
                     if (step_3 == 0) {
                         key_full.await(2 - block_3 * 2, parity);
@@ -739,6 +719,9 @@ two_simplicial_cross_sm_90a(
                                 k_last[i] = min(L - 1, L - 1);
                                 j_first[i] = 0;
                                 j_last[i] = min(M - 1, M - 1);
+                                const int number3 = j_chunk + step_3;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
@@ -746,11 +729,8 @@ two_simplicial_cross_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int position = base_2 + 64 + col;
-                                    const int number3 = j_chunk + step_3;
                                     s_even[n][i] = k_first[i / 2] <= position
-                                            && position <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
-                                            ? s_even[n][i] : -INFINITY;
+                                            && position <= k_last[i / 2] ? s_even[n][i] : -INFINITY;
                                 }
                         }
                     }
@@ -758,7 +738,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_even[n][i] = ex2(s_even[n][i] * 0.18033688f);
+                            s_even[n][i] = ex2(s_even[n][i]);
                             l[i / 2] += s_even[n][i];
                         }
                     #pragma unroll
@@ -767,12 +747,6 @@ two_simplicial_cross_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_even[2 * n + i / 2][i % 2 * 2],
                                     s_even[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++)
-                            k1_outer[n][i] = outer_vectors.pair(step_3 + 1 == chunk_steps ? 0
-                                    : step_3 + 1, 16 * n + lane % 4 * 2 + 8 * i);
                     if (step_3 == 0) {
                         value_full.await(3 - block_3 * 2, parity);
                     }
@@ -783,6 +757,22 @@ two_simplicial_cross_sm_90a(
                                 v2_tiles.mn_major(3 - block_3 * 2, 16 * k, 0), k > 0);
                     wgmma_commit();
                     wgmma_wait<1>(s_odd, a);
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                outer_vectors.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(k1_fine[n], k1_fine[n + 1],
+                                outer_fine.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                    mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
                     if (!seen_2) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_3;
@@ -796,6 +786,9 @@ two_simplicial_cross_sm_90a(
                                 k_last[i] = min(L - 1, L - 1);
                                 j_first[i] = 0;
                                 j_last[i] = min(M - 1, M - 1);
+                                const int number3 = j_chunk + step_3;
+                                k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
+                                        ? k_first[i] : 2147483647;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)
@@ -803,9 +796,7 @@ two_simplicial_cross_sm_90a(
                                 for (int i = 0; i < 4; i++) {
                                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                                     const int base2 = base_2 + col;
-                                    const int number3 = j_chunk + step_3;
                                     s_odd[n][i] = k_first[i / 2] <= base2 && base2 <= k_last[i / 2]
-                                            && j_first[i / 2] <= number3 && number3 <= j_last[i / 2]
                                             ? s_odd[n][i] : -INFINITY;
                                 }
                         }
@@ -814,7 +805,7 @@ two_simplicial_cross_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            s_odd[n][i] = ex2(s_odd[n][i] * 0.18033688f);
+                            s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
                     wgmma_wait<0>(pv, w);
@@ -828,30 +819,31 @@ two_simplicial_cross_sm_90a(
                         value_full.await(2 - block_3 * 2, parity);
                     }
                     #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        v_outer[n] = outer_vectors_2.pair(step_3, 8 * n + lane % 4 * 2);
-                    owed_tile = 2 - block_3 * 2;
-                    const bool last_2 = step_3 + 1 == chunk_steps;
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_3,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                    if (last_2) {
+                    if (step_3 == 0) {
                         block_3 = block_3 + 1;
                         base_2 = base_2 - 128;
                     }
-                    const int number2 = j_chunk + step_3;
-                    seen_2 = k_full_low <= base_2 && base_2 + 127 <= k_full_high
-                            && j_full_low <= number2 && number2 <= j_full_high;
+                    if (block_3 == units)
+                        break;
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
                 for (int k = 0; k < 4; k++)
-                    wgmma_trans_n64_bf16(pv, w[k], v2_tiles.mn_major(owed_tile, 16 * k, 0), true);
+                    wgmma_trans_n64_bf16(pv, w[k],
+                            v2_tiles.mn_major(2 - (units - 1) * 2, 16 * k, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
                 #pragma unroll
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
-                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2), acc[n][i]);
+                        acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n / 2][n % 2], i % 2),
+                                acc[n][i]);
             }
             parity = 0 < units ? 1 - parity : parity;
             #pragma unroll 1
@@ -863,13 +855,13 @@ two_simplicial_cross_sm_90a(
                 __syncthreads();
                 if (warp == 0) {
                     #pragma unroll 1
-                    for (int load_3 = 0; load_3 < 4; load_3++) {
-                        key_full.expect(3 - load_3, 8192);
-                        tma_load(k2_tiles.at(3 - load_3, 0, 0), k2_map, key_full.at(3 - load_3), b,
-                                k_high - 255 + (3 - load_3) * 64, h, 0);
-                        value_full.expect(3 - load_3, 8192);
-                        tma_load(v2_tiles.at(3 - load_3, 0, 0), v2_map, value_full.at(3 - load_3),
-                                b, k_high - 255 + (3 - load_3) * 64, h, 0);
+                    for (int load_6 = 0; load_6 < 4; load_6++) {
+                        key_full.expect(3 - load_6, 8192);
+                        tma_load(k2_tiles.at(3 - load_6, 0, 0), k2_map, key_full.at(3 - load_6), b,
+                                k_high - 255 + (3 - load_6) * 64, h, 0);
+                        value_full.expect(3 - load_6, 8192);
+                        tma_load(v2_tiles.at(3 - load_6, 0, 0), v2_map, value_full.at(3 - load_6),
+                                b, k_high - 255 + (3 - load_6) * 64, h, 0);
                     }
                 }
             }
@@ -907,22 +899,20 @@ two_simplicial_cross_sm_90a(
             #pragma unroll 1
             for (int j_chunk_2 = j_low; j_chunk_2 < j_high + 1; j_chunk_2 += 32) {
                 const int chunk_steps_2 = min(j_high - j_chunk_2 + 1, 32);
-                if (aligned != 0) {
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 8; item += THREADS) {
-                        const int row = item / 8, col = item % 8 * 8;
-                        copy_async(outer_vectors.at(row, col),
-                                &k1[b * k1_stride_B + min(j_chunk_2 + row, j_high) * k1_stride_j
-                                + h * k1_stride_H + col], true);
-                    }
-                } else {
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 64; item += THREADS) {
-                        const int row = item / 64, col = item % 64;
-                        outer_vectors(row, col) = bf16(float(k1[b * k1_stride_B
-                                + min(j_chunk_2 + row, j_high) * k1_stride_j + h * k1_stride_H
-                                + min(col, 63)]));
-                    }
+                #pragma unroll 1
+                for (int item = tid; item < 32 * 64; item += THREADS) {
+                    const int row = item / 64, col = item % 64;
+                    outer_vectors(row, col) = bf16(__fmul_rn(float(k1[b * k1_stride_B
+                            + min(j_chunk_2 + row, j_high) * k1_stride_j + h * k1_stride_H
+                            + min(col, 63)]), 0.18033688f));
+                }
+                #pragma unroll 1
+                for (int item = tid; item < 32 * 64; item += THREADS) {
+                    const int row = item / 64, col = item % 64;
+                    const float product = __fmul_rn(float(k1[b * k1_stride_B
+                            + min(j_chunk_2 + row, j_high) * k1_stride_j + h * k1_stride_H
+                            + min(col, 63)]), 0.18033688f);
+                    outer_fine(row, col) = bf16(product - float(bf16(product)));
                 }
                 if (aligned != 0) {
                     #pragma unroll 1
@@ -951,13 +941,13 @@ two_simplicial_cross_sm_90a(
                     __syncthreads();
                     if (warp == 0) {
                         #pragma unroll 1
-                        for (int load_4 = 0; load_4 < 4; load_4++) {
-                            key_full.expect(3 - load_4, 8192);
-                            tma_load(k2_tiles.at(3 - load_4, 0, 0), k2_map, key_full.at(3 - load_4),
-                                    b, base_3 + (3 - load_4) * 64, h, 0);
-                            value_full.expect(3 - load_4, 8192);
-                            tma_load(v2_tiles.at(3 - load_4, 0, 0), v2_map,
-                                    value_full.at(3 - load_4), b, base_3 + (3 - load_4) * 64, h, 0);
+                        for (int load_7 = 0; load_7 < 4; load_7++) {
+                            key_full.expect(3 - load_7, 8192);
+                            tma_load(k2_tiles.at(3 - load_7, 0, 0), k2_map, key_full.at(3 - load_7),
+                                    b, base_3 + (3 - load_7) * 64, h, 0);
+                            value_full.expect(3 - load_7, 8192);
+                            tma_load(v2_tiles.at(3 - load_7, 0, 0), v2_map,
+                                    value_full.at(3 - load_7), b, base_3 + (3 - load_7) * 64, h, 0);
                         }
                     }
                     #pragma unroll 1
@@ -968,16 +958,20 @@ two_simplicial_cross_sm_90a(
                     #pragma unroll 1
                     for (int j = 0; j < chunk_steps_2; j++) {
                         #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++)
-                                k1_outer[n][i] = outer_vectors.pair(j,
-                                        16 * n + lane % 4 * 2 + 8 * i);
+                        for (int n = 0; n < 4; n += 2)
+                            ldmatrix(k1_outer[n], k1_outer[n + 1],
+                                    outer_vectors.at(j,
+                                    16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                        #pragma unroll
+                        for (int n = 0; n < 4; n += 2)
+                            ldmatrix(k1_fine[n], k1_fine[n + 1],
+                                    outer_fine.at(j, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
-                                a[n][i] = mul_bf16x2(q_rows[n][i], k1_outer[n][i / 2]);
+                                a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                        mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
                         #pragma unroll 1
                         for (int step_4 = 0; step_4 < 4; step_4++) {
                             const int key0 = base_3 + (192 - step_4 * 64);
@@ -1004,6 +998,9 @@ two_simplicial_cross_sm_90a(
                                         k_last[i] = min(L - 1, L - 1);
                                         j_first[i] = 0;
                                         j_last[i] = min(M - 1, M - 1);
+                                        const int number2 = j_chunk_2 + j;
+                                        k_first[i] = j_first[i] <= number2 && number2 <= j_last[i]
+                                                ? k_first[i] : 2147483647;
                                     }
                                     #pragma unroll
                                     for (int n = 0; n < 8; n++)
@@ -1011,11 +1008,8 @@ two_simplicial_cross_sm_90a(
                                         for (int i = 0; i < 4; i++) {
                                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                                             const int key = key0 + col;
-                                            const int number2 = j_chunk_2 + j;
                                             s_even[n][i] = k_first[i / 2] <= key
-                                                    && key <= k_last[i / 2]
-                                                    && j_first[i / 2] <= number2
-                                                    && number2 <= j_last[i / 2] ? s_even[n][i]
+                                                    && key <= k_last[i / 2] ? s_even[n][i]
                                                     : -INFINITY;
                                         }
                                 }
@@ -1033,7 +1027,7 @@ two_simplicial_cross_sm_90a(
                                 bool rises = false;
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++)
-                                    rises |= m[i] + 8.0f < top[i] * 0.18033688f;
+                                    rises |= m[i] + 8.0f < top[i];
                                 rises = warp_any(rises);
 
                                 // some row of this warp found a much larger score
@@ -1042,7 +1036,7 @@ two_simplicial_cross_sm_90a(
                                     #pragma unroll
                                     for (int i = 0; i < 2; i++) {
                                         top[i] = quad_max(top[i]);
-                                        top[i] = fmaxf(m[i], top[i] * 0.18033688f);
+                                        top[i] = fmaxf(m[i], top[i]);
                                         alpha[i] = ex2(m[i] - top[i]);
                                         alpha[i] = top[i] == -INFINITY ? 1.0f : alpha[i];
                                         m[i] = top[i];
@@ -1066,8 +1060,7 @@ two_simplicial_cross_sm_90a(
                                 for (int n = 0; n < 8; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
-                                        s_even[n][i] = ex2(fmaf(s_even[n][i], 0.18033688f,
-                                                shift[i / 2]));
+                                        s_even[n][i] = ex2(fmaf(s_even[n][i], 1.0f, shift[i / 2]));
                                         l[i / 2] += s_even[n][i];
                                     }
                                 #pragma unroll
@@ -1086,14 +1079,16 @@ two_simplicial_cross_sm_90a(
                             }
                         }
                         #pragma unroll
-                        for (int n = 0; n < 8; n++)
-                            v_outer[n] = outer_vectors_2.pair(j, 8 * n + lane % 4 * 2);
+                        for (int n = 0; n < 4; n += 2)
+                            ldmatrix(v_outer[n], v_outer[n + 1],
+                                    outer_vectors_2.at(j,
+                                    16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++) {
-                                acc[n][i] = fmaf(pv[n][i], unpack_bf16(v_outer[n], i % 2),
-                                        acc[n][i]);
+                                acc[n][i] = fmaf(pv[n][i],
+                                        unpack_bf16(v_outer[n / 2][n % 2], i % 2), acc[n][i]);
                                 pv[n][i] = 0.0f;
                             }
                     }
@@ -1126,16 +1121,43 @@ two_simplicial_cross_sm_90a(
         inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
     }
     if ((wanted & 1) != 0) {
-        #pragma unroll
-        for (int n = 0; n < 8; n++)
+        if (aligned == 0) {
             #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int row = 16 * warp + lane / 4 + i / 2 * 8;
-                const int col = 8 * n + lane % 4 * 2 + i % 2;
-                if (row0 + row < rows_total)
-                    o[b * o_stride_B + row_i[i / 2] * o_stride_i + h * o_stride_H
-                            + col] = bf16(acc[n][i] * inverse[i / 2]);
+            for (int n = 0; n < 8; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int row = 16 * warp + lane / 4 + i / 2 * 8;
+                    const int col = 8 * n + lane % 4 * 2 + i % 2;
+                    if (row0 + row < rows_total)
+                        o[b * o_stride_B + row_i[i / 2] * o_stride_i + h * o_stride_H
+                                + col] = bf16(acc[n][i] * inverse[i / 2]);
+                }
+        } else {
+            uint32_t result[4][4];
+            #pragma unroll
+            for (int n = 0; n < 4; n++)
+                #pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float both[2];
+                    #pragma unroll
+                    for (int e = 0; e < 2; e++)
+                        both[e] = acc[2 * n + i / 2][i % 2 * 2 + e] * inverse[i % 2];
+                    result[n][i] = pack_bf16(both[0], both[1]);
+                }
+            #pragma unroll
+            for (int n = 0; n < 4; n++)
+                stmatrix(results.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8), result[n]);
+            {
+                const int row = warp * 16 + lane % 16;
+                bf16 *to = nullptr;
+                const int row2 = row0 + row;
+                if (row2 < rows_total) {
+                    to = o + b * o_stride_B + min(row2, rows_total - 1) * o_stride_i
+                            + h * o_stride_H;
+                }
+                store_rows<16, 64>(to, results, 0, warp * 16, 0);
             }
+        }
     }
     if ((wanted & 2) != 0) {
         #pragma unroll
