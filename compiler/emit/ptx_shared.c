@@ -350,8 +350,8 @@ static int operand(V *arg, int *args, V v)
 	return (*args)++;
 }
 
-static void load_matrices(ptx_cx *h, const tile_slice *f, bool trans, num at, const tile_ldmatrix *m,
-	int address, text *body)
+static void load_matrices(ptx_cx *h, const tile_slice *f, bool trans, num at,
+	const tile_ldmatrix *m, int address, text *body)
 {
 	ptx_cells c = ptx_slice(h, f);
 	int first = ptx_register(&c, c.row0 + m->cell_row, c.col0 + m->cell_col, 0);
@@ -419,8 +419,8 @@ void ptx_stmt_LDSMR(ptx_cx *h, const tile_stmt *s)
 	for (int n = 0; n < tile_ldmatrix_rows_count(f->frag, f->cols); n++) {
 		tile_ldmatrix m = tile_ldmatrix_rows_at(f->frag, f->cols, n);
 		num lanes = lane_part(h, false, m.col8, m.matrices == 4 ? m.col16 : 0);
-		num at = ptx_shared_at(h, r->buffer, slot, row, zero,
-			num_plus(h, num_add(h, col, lanes), m.col));
+		num at = ptx_shared_at(
+			h, r->buffer, slot, row, zero, num_plus(h, num_add(h, col, lanes), m.col));
 		V reg = num_v(h, (num){at.type, at.v, 0, 0, 0, 0});
 		text body = {0};
 

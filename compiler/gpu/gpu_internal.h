@@ -43,7 +43,7 @@ struct gpu_cx {
 	/* operands */
 	tile_buffer *b, *v;
 	tile_buffer *rows[MODEL_MAX_STREAMS], *stage[MODEL_MAX_STREAMS]; /* see stage.c */
-	tile_buffer *row_sums;   /* see rowsum.c; NULL: no vector needs them */
+	tile_buffer *row_sums; /* see rowsum.c; NULL: no vector needs them */
 	/* A stream that has no register tile, at a feature; NULL: there are none */
 	X (*stream_at)(gpu_cx *g, int s, X feature);
 	void *user;
@@ -66,9 +66,9 @@ struct gpu_cx {
 	 * warps take turns (plan->split) both are the coordinate, which may lie beyond the last one.
 	 * Else both are NULL. */
 	X outer_step, outer_at;
-	X walk_first; /* the block's first row's first position */
-	X i0;         /* that row's position */
-	int part, columns;      /* of the value columns, and how many it has */
+	X walk_first;      /* the block's first row's first position */
+	X i0;              /* that row's position */
+	int part, columns; /* of the value columns, and how many it has */
 	/* exact.c */
 	X pass;           /* 0, then 1 where a sum became NaN; NULL: rows of a block see the same */
 	tile_var *summed; /* b1: W of this outer step holds something */
@@ -146,8 +146,8 @@ void gpu_part_begin(gpu_cx *g, int part); /* declares the sums of its columns, c
 bool gpu_output_part(const gpu_cx *g, int output, gpu_part *part); /* false: nothing */
 void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
 void gpu_load_block(gpu_cx *g, X key0, X slot);
-void gpu_build_a(gpu_cx *g);               /* A and c at g->outer */
-void gpu_build_segments(gpu_cx *g);        /* A, from streams already in registers */
+void gpu_build_a(gpu_cx *g);        /* A and c at g->outer */
+void gpu_build_segments(gpu_cx *g); /* A, from streams already in registers */
 void gpu_build_c(gpu_cx *g);
 void gpu_declare_stream(gpu_cx *g, int s); /* g->stream[s], where A uses it */
 void gpu_declare_a(gpu_cx *g, int seg);

@@ -43,12 +43,12 @@ typedef struct {
 	tile_mbar *key_full, *value_full;
 	tile_mbar *done;                  /* with outer axes: counters of groups of tiles */
 	tile_mbar *key_done, *value_done; /* without: an mbarrier for each tile */
-	hopper_freed freed[4]; /* tiles that are given back and not yet loaded again */
+	hopper_freed freed[4];            /* tiles that are given back and not yet loaded again */
 	int freed_count;
 	int tiles;         /* of a block */
 	int keys, steps;   /* of one iteration: of a block, or of a unit of the rest */
 	tile_buffer *rows; /* row streams on their way to registers */
-	tile_buffer *kept[MODEL_MAX_STREAMS]; /* row streams that stay, see plan->rows_again */
+	tile_buffer *kept[MODEL_MAX_STREAMS];   /* row streams that stay, see plan->rows_again */
 	tile_buffer *staged[MODEL_MAX_STREAMS]; /* outer streams: one row an outer position */
 	tile_buffer *fine[MODEL_MAX_STREAMS];   /* what rounding left of a scaled one, or NULL */
 	tile_buffer *sums, *row_sums;           /* see hopper_merge.c; NULL: rows are not split */
@@ -81,8 +81,8 @@ void hopper_start(hopper *h, X base);
 /* Loads one tile; in flow of one warp. */
 void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);
-void hopper_load_block(hopper *h, X base);   /* all tiles; block-uniform flow */
-void hopper_stage(hopper *h);                /* the chunk's outer vectors, visible to all */
+void hopper_load_block(hopper *h, X base); /* all tiles; block-uniform flow */
+void hopper_stage(hopper *h);              /* the chunk's outer vectors, visible to all */
 /* A at the current outer position in parts, so that a softmax can hide the loads: rows, where they are
  * not in registers already, vectors, then those that go where A will be, then A itself. */
 void hopper_load_rows(hopper *h);

@@ -126,7 +126,8 @@ static void declare_streams(hopper *h)
 		if (st->outer < 0 && h->plan->rows_again) {
 			h->kept[s] = tile_shared(g->p, st->e->at, "rows", h->plan->operand, 1,
 				h->plan->rows, hopper_kept_cols(st));
-			h->kept[s]->swizzle = 0; /* 16 bytes more a row do as well, and one address */
+			h->kept[s]->swizzle =
+				0; /* 16 bytes more a row do as well, and one address */
 			h->kept[s]->what = "row operands, for A of each outer position";
 			continue;
 		}
@@ -509,8 +510,7 @@ static void load_staged(hopper *h, tile_slice to, tile_buffer *b, const model_st
 
 	if (is_walked(h->plan, st))
 		row = op2(g, TX_ADD, h->lane_row, row);
-	tile_ldsm_rows(
-		g->p, st->e->at, to, tile_part(b, i32(g, 0), row, i32(g, col), 1, to.cols));
+	tile_ldsm_rows(g->p, st->e->at, to, tile_part(b, i32(g, 0), row, i32(g, col), 1, to.cols));
 }
 
 static void load_vector(hopper *h, tile_frag *f, tile_buffer *b, const model_stream *st)
@@ -532,12 +532,12 @@ void hopper_streams(hopper *h)
 		return;
 	if (h->plan->split > 1)
 		row = op2(g, TX_MOD, row, i32(g, rows));
-	row = op2(g, TX_MIN, op2(g, TX_ADD, g->row0, row),
-		op2(g, TX_SUB, g->rows_total, i32(g, 1)));
-	h->lane_row = tx_var(g->p,
-		tile_let(g->p, g->s->at, "lane_row",
-			op2(g, TX_SUB, op2(g, TX_DIV, row, g->heads), g->i0)));
-	tile_note(g->p, "positions from the block's first to that of the row lane %% 16 of the warp");
+	row = op2(
+		g, TX_MIN, op2(g, TX_ADD, g->row0, row), op2(g, TX_SUB, g->rows_total, i32(g, 1)));
+	h->lane_row = tx_var(g->p, tile_let(g->p, g->s->at, "lane_row",
+					   op2(g, TX_SUB, op2(g, TX_DIV, row, g->heads), g->i0)));
+	tile_note(
+		g->p, "positions from the block's first to that of the row lane %% 16 of the warp");
 }
 
 /* A = q * k with each row's own k: its registers hold k until it is multiplied. */
@@ -546,9 +546,8 @@ static int walked_factor(hopper *h, int seg)
 	const expr *a = h->g->m->segment[seg].a;
 
 	for (int s = 0; s < h->plan->streams.count; s++)
-		if (is_walked(h->plan, &h->plan->streams.item[s]) &&
-			gpu_is_product(h->plan, a) && gpu_a_scale(h->g) == 1 &&
-			a->op == EXPR_MUL &&
+		if (is_walked(h->plan, &h->plan->streams.item[s]) && gpu_is_product(h->plan, a) &&
+			gpu_a_scale(h->g) == 1 && a->op == EXPR_MUL &&
 			(expr_equal(a->arg[0], h->plan->streams.item[s].e) ||
 				expr_equal(a->arg[1], h->plan->streams.item[s].e)))
 			return s;
@@ -628,9 +627,8 @@ static tile_type vector_type(const hopper *h, const expr *x)
 static bool has_own_gv(hopper *h, int i)
 {
 	const model_output *o = &h->g->m->output[i];
-	int s = o->kind == OUTPUT_SUM && o->outer
-			? model_stream_find(&h->plan->streams, o->outer)
-			: -1;
+	int s = o->kind == OUTPUT_SUM && o->outer ? model_stream_find(&h->plan->streams, o->outer)
+						  : -1;
 
 	return s >= 0 && is_walked(h->plan, &h->plan->streams.item[s]) &&
 	       vector_type(h, o->outer) == h->plan->operand;
@@ -677,10 +675,10 @@ static void add_own_step(hopper *h, int i, bool loaded)
 		if (col || !loaded)
 			load_own_gv(h, i, col);
 		tile_map(g->p, o->tensor->at,
-			tile_columns(g->out, i32(g, h->plan->e_offset[i] + col),
-				own_columns(h, i, col)),
-			tx_3(g->p, TX_FMA, w,
-				tx_cvt(g->p, TILE_F32, tx_frag(g->p, h->own_gv)), acc));
+			tile_columns(
+				g->out, i32(g, h->plan->e_offset[i] + col), own_columns(h, i, col)),
+			tx_3(g->p, TX_FMA, w, tx_cvt(g->p, TILE_F32, tx_frag(g->p, h->own_gv)),
+				acc));
 	}
 }
 

@@ -46,8 +46,8 @@ void hopper_merge_declare(hopper *h)
 
 	if (p->split <= 1)
 		return;
-	h->sums = tile_shared_again(g->p, g->s->at, "sums", TILE_F32, 1, p->rows, p->e_total,
-		h->value[first_value(p)]);
+	h->sums = tile_shared_again(
+		g->p, g->s->at, "sums", TILE_F32, 1, p->rows, p->e_total, h->value[first_value(p)]);
 	h->sums->what = "output sums of all warps, to be added";
 	h->row_sums = tile_shared(g->p, g->s->at, "row_sums", TILE_F32, 1, p->rows, ROW_WORDS);
 	h->row_sums->what = "m and l of all warps";
@@ -78,8 +78,7 @@ static void agree_on_maximum(hopper *h)
 {
 	gpu_cx *g = h->g;
 	loc at = g->s->at;
-	tile_frag *top =
-		tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, h->plan->rows, 1);
+	tile_frag *top = tile_register(g->p, at, "top", LAYOUT_ROWV, TILE_F32, h->plan->rows, 1);
 	tile_frag *alpha =
 		tile_register(g->p, at, "alpha", LAYOUT_ROWV, TILE_F32, h->plan->rows, 1);
 	X m = tx_frag(g->p, g->m_max), most = m, t = tx_frag(g->p, top);
@@ -144,8 +143,8 @@ void hopper_merge(hopper *h, bool exact)
 		agree_on_maximum(h);
 	if (g->m->normalised)
 		gather_l(h);
-	tile_store_shared(g->p, at, tile_all(h->sums, i32(g, 0)), tile_whole(g->out),
-		tx_frag(g->p, g->out));
+	tile_store_shared(
+		g->p, at, tile_all(h->sums, i32(g, 0)), tile_whole(g->out), tx_frag(g->p, g->out));
 	tile_barrier(g->p, at);
 	add_theirs(h);
 	tile_fence_async(g->p, at);

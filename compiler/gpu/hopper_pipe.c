@@ -49,8 +49,8 @@ static X tile_in(const hopper *h, int step, X block)
 
 	if (h->keys == h->plan->resident)
 		return tile;
-	return op2(h->g, TX_SUB, tile,
-		op2(h->g, TX_MUL, block, i32(h->g, h->keys / h->plan->load)));
+	return op2(
+		h->g, TX_SUB, tile, op2(h->g, TX_MUL, block, i32(h->g, h->keys / h->plan->load)));
 }
 
 static X tile_of(const hopper *h, int step)
@@ -101,8 +101,7 @@ static X next_base(hopper *h)
 /* Whether a load of keys over this block follows. */
 static X load_follows(const hopper *h)
 {
-	return op2(
-		h->g, TX_LT, op2(h->g, TX_ADD, var(h, h->at.block), i32(h->g, 1)), h->loads);
+	return op2(h->g, TX_LT, op2(h->g, TX_ADD, var(h, h->at.block), i32(h->g, 1)), h->loads);
 }
 
 static void set_outer(hopper *h)
@@ -114,14 +113,12 @@ static void set_outer(hopper *h)
 /* Whether there was a position before; whether it was against the block before. */
 static X is_first(const hopper *h)
 {
-	return op2(h->g, TX_AND, at_first(h),
-		op2(h->g, TX_EQ, var(h, h->at.block), i32(h->g, 0)));
+	return op2(h->g, TX_AND, at_first(h), op2(h->g, TX_EQ, var(h, h->at.block), i32(h->g, 0)));
 }
 
 static X is_next_block(const hopper *h)
 {
-	return op2(h->g, TX_AND, at_first(h),
-		op2(h->g, TX_LT, i32(h->g, 0), var(h, h->at.block)));
+	return op2(h->g, TX_AND, at_first(h), op2(h->g, TX_LT, i32(h->g, 0), var(h, h->at.block)));
 }
 
 /* The step of the position before. */
@@ -141,12 +138,11 @@ static void begin_flags(hopper *h)
 	loc at = g->s->at;
 
 	set_outer(h);
-	h->at.seen = tile_let(
-		g->p, at, "seen", gpu_keys_seen(g, var(h, h->at.base), h->keys));
+	h->at.seen = tile_let(g->p, at, "seen", gpu_keys_seen(g, var(h, h->at.base), h->keys));
 	h->at.load = NULL;
 	if (h->loads)
-		h->at.load = tile_let(
-			g->p, at, "load", op2(g, TX_AND, at_last(h), load_follows(h)));
+		h->at.load =
+			tile_let(g->p, at, "load", op2(g, TX_AND, at_last(h), load_follows(h)));
 }
 
 static void next_block(hopper *h)
@@ -241,8 +237,8 @@ static void load_freed(hopper *h)
 
 	for (int i = 0; i < h->freed_count; i++) {
 		const hopper_freed *f = &h->freed[i];
-		X loader = op2(g, TX_MUL, op2(g, TX_MOD, f->tile, i32(g, h->plan->warps / 4)),
-			i32(g, 4));
+		X loader = op2(
+			g, TX_MUL, op2(g, TX_MOD, f->tile, i32(g, h->plan->warps / 4)), i32(g, 4));
 
 		tile_if_begin(g->p, at,
 			op2(g, TX_AND, f->load, op2(g, TX_EQ, tx_leaf(g->p, TX_WARP), loader)));

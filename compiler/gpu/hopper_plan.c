@@ -168,7 +168,7 @@ static int64_t shared_need(const gpu_plan *p)
 		/* of a scaled one two */
 		if (st->outer >= 0)
 			bytes += pad((int64_t)hopper_staged_rows(p, st) *
-						  hopper_staged_cols(p, st) * 2,
+						 hopper_staged_cols(p, st) * 2,
 					 1024) *
 				 (gpu_scales_vectors(p) && is_of_a(m, st) ? 2 : 1);
 		else if (p->rows_again)
@@ -279,7 +279,8 @@ static bool choose_split(gpu_plan *p, diags *d)
 	if (!p->own || gpu_can_walk(p->form))
 		return true;
 	diag_error(d, walk->at,
-		"the window of '%s' is not i and a number at both ends: rows cannot walk over it on "
+		"the window of '%s' is not i and a number at both ends: rows cannot walk over it "
+		"on "
 		"their own",
 		p->form->outer[p->form->outers - 1]->name);
 	diag_hint(d, "walk = block takes every window");
@@ -291,7 +292,7 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 	const sema_setting *x = gpu_setting(p, "tile");
 
 	p->rows_again = makes_a(p);
-	p->key_tile = widest_tile(p, p->rows > 192 ? REGISTERS_OF_FOUR
+	p->key_tile = widest_tile(p, p->rows > 192                    ? REGISTERS_OF_FOUR
 				     : p->rows > 128 || two_blocks(p) ? REGISTERS_OF_THREE
 								      : REGISTERS_AIM);
 	if (!asked(x, p->key_tile, 16, 256, &p->key_tile, d) || !p->key_tile)
@@ -361,7 +362,8 @@ static bool choose_resident(gpu_plan *p, const arch *a, diags *d)
 	}
 	if (p->split > 1 && !hopper_merge_fits(p)) {
 		if (x && x->target)
-			diag_error(d, x->at, "%d resident keys leave no room to add the sums of %d rows",
+			diag_error(d, x->at,
+				"%d resident keys leave no room to add the sums of %d rows",
 				p->resident, p->rows);
 		return false;
 	}
@@ -404,13 +406,15 @@ bool hopper_plan(gpu_plan *p, const arch *a, diags *d)
 	gpu_because(p, "resident %s = %d: %lld of %d bytes of shared memory", p->form->inner->name,
 		p->resident, (long long)p->shared_bytes, a->shared_block);
 	if (p->split > 1)
-		gpu_because(p, "split = %d: so many warpgroups have the same rows and take turns at %s",
+		gpu_because(p,
+			"split = %d: so many warpgroups have the same rows and take turns at %s",
 			p->split, p->form->outer[p->form->outers - 1]->name);
 	if (p->own)
 		gpu_because(p, "walk = rows: each row begins with its own first %s",
 			p->form->outer[p->form->outers - 1]->name);
 	if (p->rows_again)
-		gpu_because(p, "rows stay in shared memory and are read for A of each outer position");
+		gpu_because(
+			p, "rows stay in shared memory and are read for A of each outer position");
 	if (p->chunk)
 		gpu_because(p, "vectors of %d outer positions staged at a time", p->chunk);
 	return true;

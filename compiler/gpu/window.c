@@ -105,8 +105,8 @@ void gpu_block_rows(gpu_cx *g)
 		}
 	}
 	g->rows_total = keep(g, "rows_total", tx_2(g->p, TX_MUL, n, g->heads));
-	blocks = keep(g, "blocks",
-		tx_2(g->p, TX_DIV, add(g, g->rows_total, i32(g, count - 1)), rows));
+	blocks = keep(
+		g, "blocks", tx_2(g->p, TX_DIV, add(g, g->rows_total, i32(g, count - 1)), rows));
 	fix_coordinates(g, keep(g, "rest", tx_2(g->p, TX_DIV, tx_block(g->p, 0), blocks)));
 	if (head && head->group)
 		g->first_head = keep(g, "first_head",
@@ -129,9 +129,8 @@ X gpu_row_in_block(gpu_cx *g)
 {
 	X row = tx_leaf(g->p, TX_ROW);
 
-	return g->plan->split > 1
-		       ? tx_2(g->p, TX_MOD, row, i32(g, gpu_block_row_count(g->plan)))
-		       : row;
+	return g->plan->split > 1 ? tx_2(g->p, TX_MOD, row, i32(g, gpu_block_row_count(g->plan)))
+				  : row;
 }
 
 /* The block's row, or its last one for rows past the end. */
@@ -291,8 +290,8 @@ static void walked_window(gpu_cx *g, const sema_axis *key, int n, X i1)
 	g->low[n] = keep(g, bound_name(g, key, "low"), max_(g, zero, sub(g, zero, first1)));
 	g->high[n] = keep(g, bound_name(g, key, "high"),
 		min_(g, width, sub(g, sub(g, end, i32(g, 1)), g->walk_first)));
-	g->full_low[n] = keep(
-		g, bound_name(g, key, "full_low"), max_(g, zero, sub(g, zero, g->walk_first)));
+	g->full_low[n] =
+		keep(g, bound_name(g, key, "full_low"), max_(g, zero, sub(g, zero, g->walk_first)));
 	g->full_high[n] = keep(g, bound_name(g, key, "full_high"),
 		min_(g, width, sub(g, sub(g, end, i32(g, 1)), first1)));
 }
@@ -409,8 +408,8 @@ void gpu_keep_rows(gpu_cx *g)
 	X position = tx_2(g->p, TX_DIV, gpu_row_number(g), g->heads);
 	gpu_env e;
 
-	g->row_words = tile_shared(g->p, g->s->at, "row_words", TILE_F32, 1, g->plan->rows,
-		gpu_kept_words(g->m));
+	g->row_words = tile_shared(
+		g->p, g->s->at, "row_words", TILE_F32, 1, g->plan->rows, gpu_kept_words(g->m));
 	g->row_words->what = "the first and last key of each row, its position, its outer windows";
 	gpu_env_init(g, &e);
 	if (g->s->query)
@@ -505,8 +504,7 @@ void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high)
 
 void gpu_windows(gpu_cx *g)
 {
-	X end = min_(
-		g, add(g, g->row0, i32(g, gpu_block_row_count(g->plan))), g->rows_total);
+	X end = min_(g, add(g, g->row0, i32(g, gpu_block_row_count(g->plan))), g->rows_total);
 	X i0 = keep(g, "i0", tx_2(g->p, TX_DIV, g->row0, g->heads));
 	X i1 = keep(g, "i1", tx_2(g->p, TX_DIV, sub(g, end, i32(g, 1)), g->heads));
 
