@@ -152,6 +152,9 @@ static const struct {
 	{SIM_NEVER_WAITED, 0, COPIED "commit\nif warp == 1 {\nwait 0\n}"},
 	/* races */
 	{SIM_RACE, 0, "fill k[0] = bf16(1.0)\nldsm a = k[0]"},
+	{SIM_RACE, 0, "fill k[0] = bf16(1.0)\nldsm.rows a = k[0, lane % 16:+1, 0:+16]"},
+	{SIM_SHARED_BOUNDS, 0, FILLED "ldsm.rows a = k[0, lane * 8:+1, 0:+16]"},
+	{SIM_UNSET_SHARED, 0, FILLED "ldsm.rows a = k2[0, 0:+1, 0:+16]"},
 	{SIM_RACE, 0, COPIED "commit\nwait 0\nldsm a = k[0]"},
 	{SIM_RACE, 0, COPIED "commit\nwait 0\nmap m = k[0, row, 0]"},
 	{SIM_RACE, 0, FILLED "ldsm a = k[0]\nfill k[0] = bf16(0.0)"},

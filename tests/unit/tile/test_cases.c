@@ -40,6 +40,7 @@ static void test_cases_read_back(void **state)
 	(void)state;
 	round_trip("product");
 	round_trip("rows");
+	round_trip("named_rows");
 	round_trip("exact");
 	round_trip("weights");
 	round_trip("flow");
@@ -130,6 +131,10 @@ static const mistake parse_mistakes[] = {
 	{"wait -1\n", "wait for a negative number of groups"},
 	{"ldsm s = keys[0, 0:+32, 0:+64]\n", "'s' is no operand tile"},
 	{"ldsm h = keys[0, 0:+64, 0:+16]\n", "'h' holds f16, 'keys' bf16"},
+	{"ldsm.rows s = keys[0, lane:+1, 0:+64]\n", "'s' is no opa and no colv over opa"},
+	{"ldsm.rows cf = keys[0, n:+1, 0:+64]\n", "'cf' is no opa and no colv over opa"},
+	{"ldsm.rows a = keys[0, lane:+2, 0:+64]\n", "a region of 2 x 64 where 'a' takes 1 x 64"},
+	{"ldsm.rows c = keys[0, n:+1, 0:+32]\n", "a region of 1 x 32 where 'c' takes 1 x 64"},
 	{"ldsm b = keys[0, 0:+16, 0:+64]\n", "a region of 16 x 64 where 'b' takes 64 x 16"},
 	{"ldsm.trans b = keys[0, 0:+64, 0:+16]\n", "a region of 64 x 16 where 'b' takes 16 x 64"},
 	{"ldsm a = keys[0, 0:+16, 0:+64]\n", "where 'a' takes 32 x 64"},
@@ -188,6 +193,7 @@ static const mistake verify_mistakes[] = {
 	{"copy keys[0, 32:+64, 0:+64] = q[0]\n", "the region is not inside 'keys'"},
 	{"copy keys[0, 0:+64, 4:+8] = q[0]\n", "first column is not a multiple of 8"},
 	{"ldsm b = keys[0, 0:+64, n:+16]\n", "first column is not a multiple of 8"},
+	{"ldsm.rows c = keys[0, lane:+1, 0:+64]\n", "the region is not the same in all threads"},
 	{"for v in 0 .. 4 {\nldsm.trans b = keys[0, v * 17:+16, 0:+64]\n}\n",
 		"the region is not inside 'keys'"},
 	{"if lane < 4 {\nbarrier\n}\n", "not all threads of the block come here together"},
