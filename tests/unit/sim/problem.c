@@ -83,7 +83,10 @@ static bool lower(problem *p)
 	if (!p->spec)
 		fail_with(d);
 	m = model_choose(p->spec, NULL, d);
-	if (!m || !gpu_plan_make(m, p->c.target ? p->c.target : "sm_80", NULL, &p->plan, d))
+	if (m && p->c.choice && !gpu_choice_parse(m, p->c.choice, &p->choice))
+		fail_msg("%s: %s: no settings of a plan", p->c.spec, p->c.choice);
+	if (!m || !gpu_plan_make(m, p->c.target ? p->c.target : "sm_80",
+			  p->c.choice ? &p->choice : NULL, &p->plan, d))
 		return false;
 	if (p->c.family != p->plan.family && p->c.family)
 		fail_msg("%s: not of the family: %s", p->c.spec, p->plan.why.data);
@@ -320,6 +323,7 @@ static void make_grid(problem *p)
 	const sema_spec *s = p->spec;
 	const sema_axis *head = p->plan.form->head;
 	int64_t rows = s->query ? p->length[s->query->length->id] : 1, parts = 1;
+	int64_t each = p->plan.rows;
 
 	for (int i = 0; i < s->axis.count; i++)
 		if (s->axis.item[i]->kind == AXIS_ROW && s->axis.item[i] != head)
@@ -331,7 +335,9 @@ static void make_grid(problem *p)
 		rows *= groups ? heads / groups : 0;
 		parts *= groups;
 	}
-	p->args.grid[0] = (rows + p->plan.rows - 1) / p->plan.rows * parts;
+	if (p->plan.split > 1)
+		each /= p->plan.split;
+	p->args.grid[0] = (rows + each - 1) / each * parts;
 	p->args.grid[1] = p->args.grid[2] = 1;
 }
 

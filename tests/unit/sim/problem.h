@@ -25,12 +25,15 @@ typedef struct {
 	bool bare; /* rows and outer positions are read from global memory: no barrier to spare */
 	int scale; /* of what the first input holds; 0: 1 */
 	gpu_family family; /* the plan must be of it; 0: of any */
+	const char
+		*choice; /* settings of the plan, "split = 2, walk = rows"; NULL: the planner's */
 } problem_case;
 
 typedef struct {
 	problem_case c;
 	arena *arena;
 	sema_spec *spec;
+	gpu_choice choice;
 	gpu_plan plan;
 	tile_program *program;
 	int64_t *length;

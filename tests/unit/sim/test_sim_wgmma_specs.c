@@ -20,6 +20,15 @@
 		.spec = s, .dims = sizes, .defines = constants, .scale = factor, HOPPER            \
 	}
 
+/* Warpgroups that share rows; rows that walk over their own windows. */
+#define SPLIT "split = 2"
+#define WALK "split = 2, walk = rows"
+#define SHARED(s, sizes, constants, factor, inputs, settings)                                      \
+	{                                                                                          \
+		.spec = s, .dims = sizes, .defines = constants, .scale = factor, .wild = inputs,   \
+		.choice = settings, HOPPER                                                         \
+	}
+
 static const char *const order_1[] = {"alibi", "alibi_slopes", "bias", "chunked", "cross_attention",
 	"document", "gqa", "local", "logn", "mha", "mqa", "padded", "prefix_lm", "relative",
 	"retention", "sigmoid", "sink", "sliding_window", "softcap", "strided"};
@@ -188,6 +197,33 @@ static void results(void **state)
 	CHECK(cases);
 }
 
+/* Sums of warps that share rows meet at the end: with different maxima, with NaN, with nothing. */
+static void shared_rows(void **state)
+{
+	static const problem_case exact[] = {
+		SHARED("two_simplicial", "B=1,N=67,H=3,G=1", "D=48,W1=5,W2=9", 0, NULL, SPLIT),
+		SHARED("two_simplicial", "B=2,N=67,H=3,G=3", "D=48,W1=5,W2=9", 0, NULL, WALK),
+		SHARED("two_simplicial", "B=1,N=67,H=5,G=1", "D=48,W1=1,W2=90", 0, NULL, WALK),
+		SHARED("two_simplicial", "B=1,N=91,H=1,G=1", "D=16,W1=41,W2=37", 0, NULL, WALK),
+		SHARED("pairwise", "B=1,N=41,H=3,G=1", "D=48,W1=5,W2=9", 0, NULL, WALK),
+		SHARED("three_simplicial", "B=1,N=21,H=3,G=1", "D=40", 0, NULL, WALK),
+		SHARED("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", 0, "q", WALK),
+		SHARED("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", 0, "k1 k2", WALK),
+		SHARED("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", 0, "v1 v2", WALK),
+		SHARED("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=5,W2=9", 0, "v1 v2", SPLIT),
+		SHARED("two_simplicial", "B=1,N=91,H=1,G=1", "D=16,W1=41,W2=37", 0, "v1 v2", WALK),
+	};
+	static const problem_case rounded[] = {
+		SHARED("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=41,W2=37", 20, NULL, SPLIT),
+		SHARED("two_simplicial", "B=1,N=67,H=2,G=1", "D=48,W1=41,W2=37", 20, NULL, WALK),
+		SHARED("two_simplicial", "B=1,N=61,H=1,G=1", "D=16,W1=4,W2=59", 20, NULL, WALK),
+	};
+
+	(void)state;
+	CHECK(exact);
+	assert_int_equal(check_all(rounded, COUNT(rounded), 1.5e-1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +235,7 @@ int main(void)
 		cmocka_unit_test(results),
 		cmocka_unit_test(large_scores),
 		cmocka_unit_test(wild_operands),
+		cmocka_unit_test(shared_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
