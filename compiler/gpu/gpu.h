@@ -5,7 +5,8 @@
  *   candidates.c plans worth trying
  *   variant.c    which plan suits how many query heads a key head
  *   value.c      checked expressions -> tile values
- *   window.c     rows of a block, their windows, the block's union of them
+ *   window.c     rows of a block, the block's union of their windows
+ *   walk.c       outer positions of rows, the keys that each row sees
  *   stage.c      row operands and outer positions in shared memory
  *   rowsum.c     sums inside computed keys and rows, once for each
  *   operand.c    shared tiles of keys and values, register tiles of rows

@@ -116,6 +116,14 @@ void gpu_plan_heads(gpu_plan *p); /* sets the range of heads of a wgmma plan */
 int gpu_block_row_count(const gpu_plan *p); /* different rows of a block: plan->rows / split */
 X gpu_row_number(gpu_cx *g);                /* its number, of the last row past the end */
 X gpu_row_in_block(gpu_cx *g);              /* of the current element of a register tile */
+void gpu_block_rows(gpu_cx *g);
+void gpu_windows(gpu_cx *g);
+/* Least and greatest key that some row of this warp sees. */
+void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high);
+/* The position and head of each row (row_i, row_h). */
+void gpu_row_positions(gpu_cx *g);
+void gpu_row_heads(gpu_cx *g);
+/* --- walk.c --- */
 /* Whether the last outer axis has a window that moves with the query: first and last key are i and
  * something that no row changes. */
 bool gpu_can_walk(const row_form *m);
@@ -123,22 +131,15 @@ bool gpu_can_walk(const row_form *m);
 void gpu_walk_to(gpu_cx *g, X step);
 /* The same to a position that may lie behind the last one. */
 void gpu_outer_to(gpu_cx *g, X at);
-void gpu_block_rows(gpu_cx *g);
-void gpu_windows(gpu_cx *g);
-/* Least and greatest key that some row of this warp sees. */
-void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high);
-/* The position and head of each row (row_i, row_h); the first and last key that each row sees,
- * computed where a tile is seen in part, so that no register holds them in between. */
-void gpu_row_positions(gpu_cx *g);
-void gpu_row_heads(gpu_cx *g);
+/* Whether each row is at its own position of that outer axis. */
+bool gpu_is_walked(const gpu_cx *g, int o);
 /* Keeps positions and windows of all rows in shared memory from then on (visible behind a barrier), for
  * gpu_row_windows, which otherwise computes them at each place. */
 void gpu_keep_rows(gpu_cx *g);
 int gpu_kept_words(const row_form *m); /* 32-bit words of a row */
-/* Rows that do not see the current outer positions see no key. */
+/* The first and last key that each row sees (row_first, row_last), where a tile is seen in part, so that
+ * no register holds them in between. Rows that do not see the current outer positions see no key. */
 void gpu_row_windows(gpu_cx *g);
-/* Whether each row is at its own position of that outer axis. */
-bool gpu_is_walked(const gpu_cx *g, int o);
 /* --- operand.c --- */
 void gpu_operands(gpu_cx *g); /* declares buffers and register tiles */
 int gpu_parts(const gpu_plan *p);
