@@ -5,10 +5,13 @@
  *   candidates.c plans worth trying
  *   variant.c    which plan suits how many query heads a key head
  *   value.c      checked expressions -> tile values
- *   window.c     rows of a block, their windows, the block's union of them
+ *   window.c     rows of a block, the block's union of their windows
+ *   walk.c       outer positions of rows, the keys that each row sees
  *   stage.c      row operands and outer positions in shared memory
  *   rowsum.c     sums inside computed keys and rows, once for each
- *   operand.c    shared tiles of keys and values, register tiles of A and Gv
+ *   operand.c    shared tiles of keys and values, register tiles of rows
+ *   scale.c      what A is a product of, and where a linear score is scaled
+ *   build.c      A, c and Gv at an outer position
  *   product.c    S = A B and W += P V in 16-bit operands, or in three tf32 products for f32
  *   score.c      f, window and mask; running maximum and sum; rescaling
  *   exact.c      values that are NaN or infinite reach only the rows that see them

@@ -116,6 +116,14 @@ void gpu_plan_heads(gpu_plan *p); /* sets the range of heads of a wgmma plan */
 int gpu_block_row_count(const gpu_plan *p); /* different rows of a block: plan->rows / split */
 X gpu_row_number(gpu_cx *g);                /* its number, of the last row past the end */
 X gpu_row_in_block(gpu_cx *g);              /* of the current element of a register tile */
+void gpu_block_rows(gpu_cx *g);
+void gpu_windows(gpu_cx *g);
+/* Least and greatest key that some row of this warp sees. */
+void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high);
+/* The position and head of each row (row_i, row_h). */
+void gpu_row_positions(gpu_cx *g);
+void gpu_row_heads(gpu_cx *g);
+/* --- walk.c --- */
 /* Whether the last outer axis has a window that moves with the query: first and last key are i and
  * something that no row changes. */
 bool gpu_can_walk(const row_form *m);
@@ -123,22 +131,15 @@ bool gpu_can_walk(const row_form *m);
 void gpu_walk_to(gpu_cx *g, X step);
 /* The same to a position that may lie behind the last one. */
 void gpu_outer_to(gpu_cx *g, X at);
-void gpu_block_rows(gpu_cx *g);
-void gpu_windows(gpu_cx *g);
-/* Least and greatest key that some row of this warp sees. */
-void gpu_warp_window(gpu_cx *g, const sema_axis *key, X *low, X *high);
-/* The position and head of each row (row_i, row_h); the first and last key that each row sees,
- * computed where a tile is seen in part, so that no register holds them in between. */
-void gpu_row_positions(gpu_cx *g);
-void gpu_row_heads(gpu_cx *g);
+/* Whether each row is at its own position of that outer axis. */
+bool gpu_is_walked(const gpu_cx *g, int o);
 /* Keeps positions and windows of all rows in shared memory from then on (visible behind a barrier), for
  * gpu_row_windows, which otherwise computes them at each place. */
 void gpu_keep_rows(gpu_cx *g);
 int gpu_kept_words(const row_form *m); /* 32-bit words of a row */
-/* Rows that do not see the current outer positions see no key. */
+/* The first and last key that each row sees (row_first, row_last), where a tile is seen in part, so that
+ * no register holds them in between. Rows that do not see the current outer positions see no key. */
 void gpu_row_windows(gpu_cx *g);
-/* Whether each row is at its own position of that outer axis. */
-bool gpu_is_walked(const gpu_cx *g, int o);
 /* --- operand.c --- */
 void gpu_operands(gpu_cx *g); /* declares buffers and register tiles */
 int gpu_parts(const gpu_plan *p);
@@ -146,34 +147,11 @@ void gpu_part_begin(gpu_cx *g, int part); /* declares the sums of its columns, c
 bool gpu_output_part(const gpu_cx *g, int output, gpu_part *part); /* false: nothing */
 void gpu_load_rows(gpu_cx *g); /* row streams -> registers, once */
 void gpu_load_block(gpu_cx *g, X key0, X slot);
-void gpu_build_a(gpu_cx *g);        /* A and c at g->outer */
-void gpu_build_segments(gpu_cx *g); /* A, from streams already in registers */
-void gpu_build_c(gpu_cx *g);
 void gpu_declare_stream(gpu_cx *g, int s); /* g->stream[s], where A uses it */
 void gpu_declare_a(gpu_cx *g, int seg);
-/* Columns [k, k + cols) of A from rows in shared memory. */
-void gpu_build_columns(gpu_cx *g, int seg, X k, int cols);
-/* A product of streams that is computed in the operands' own type: one of two 16-bit numbers is
- * rounded once, more are multiplied in f32. */
-bool gpu_is_product(const gpu_plan *p, const expr *x);
-/* Whether A of a segment is the sum of two 16-bit operands, g->a and g->rest. */
-bool gpu_in_two_parts(const gpu_plan *p, int seg);
 /* A plain load of the operand's own type along its last dimension: rows can be copied as they are.
  */
 bool gpu_copyable(const gpu_plan *pl, const expr *x, const sema_axis *d);
-void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
-/* Gv at the current outer position and a column of O; NULL: 1. */
-X gpu_outer_value(gpu_cx *g, int output);
-/* A linear score's scale is applied to the f32 scores, so that A = q stays exact; a scale that is
- * not positive, and one of the wgmma family where A is no product, goes into A and c instead. Softmax scores are
- * in log2 units after it. */
-double gpu_a_scale(const gpu_cx *g);
-double gpu_score_scale(const gpu_cx *g);
-/* wgmma: where A = row stream * outer stream, one multiplication a score is saved by scaling the outer
- * vector, as the sum of two numbers so that nothing is lost: A = q * k + q * fine, rounded once.
- * Whether this is such a vector. */
-bool gpu_scaled_stream(const gpu_cx *g, int s);
-bool gpu_scales_vectors(const gpu_plan *p); /* whether there are any */
 /* x(key, d) for keys from `first` on, zero beyond `last`; NULL x: 1. NULL key: the block's rows. */
 typedef struct {
 	const expr *x;
@@ -184,6 +162,38 @@ typedef struct {
 
 /* Into columns [col, col + extent of d) of all rows of `slot`, by copies where they are aligned. */
 void gpu_load_vectors(gpu_cx *g, tile_buffer *buf, X slot, int col, const gpu_vectors *v);
+/* The feature that a column of a padded operand stands for; v there, 0 in the padding. */
+X gpu_feature_of(gpu_cx *g, X column, int64_t extent);
+X gpu_padded(gpu_cx *g, X column, int64_t extent, X v);
+/* --- scale.c --- */
+/* A product of streams that is computed in the operands' own type: one of two 16-bit numbers is
+ * rounded once, more are multiplied in f32. */
+bool gpu_is_product(const gpu_plan *p, const expr *x);
+/* Whether A of a segment is the sum of two 16-bit operands, g->a and g->rest. */
+bool gpu_in_two_parts(const gpu_plan *p, int seg);
+/* The outer stream of A = row stream * outer stream; -1: A is something else. */
+int gpu_outer_factor(const gpu_plan *p, const expr *a);
+double gpu_linear_scale(const row_form *m); /* in log2 units for a softmax; 1 unless f is linear */
+/* A linear score's scale is applied to the f32 scores, so that A = q stays exact; a scale that is
+ * not positive, and one of the wgmma family where A is no product, goes into A and c instead. Softmax scores are
+ * in log2 units after it. */
+double gpu_a_scale(const gpu_cx *g);
+double gpu_c_scale(const gpu_cx *g);
+double gpu_score_scale(const gpu_cx *g);
+/* wgmma: where A = row stream * outer stream, one multiplication a score is saved by scaling the outer
+ * vector, as the sum of two numbers so that nothing is lost: A = q * k + q * fine, rounded once.
+ * Whether this is such a vector. */
+bool gpu_scaled_stream(const gpu_cx *g, int s);
+bool gpu_scales_vectors(const gpu_plan *p); /* whether there are any */
+/* --- build.c --- */
+void gpu_build_a(gpu_cx *g);        /* A and c at g->outer */
+void gpu_build_segments(gpu_cx *g); /* A, from streams already in registers */
+void gpu_build_c(gpu_cx *g);
+/* Columns [k, k + cols) of A from rows in shared memory. */
+void gpu_build_columns(gpu_cx *g, int seg, X k, int cols);
+void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */
+/* Gv at the current outer position and a column of O; NULL: 1. */
+X gpu_outer_value(gpu_cx *g, int output);
 /* --- stage.c --- */
 void gpu_stage_declare(gpu_cx *g);
 int64_t gpu_stage_bytes(const gpu_plan *p); /* of shared memory */
@@ -196,7 +206,6 @@ int gpu_stage_owner(const gpu_plan *p, int s); /* the stream whose buffer holds 
 tile_type gpu_stage_type(const gpu_plan *p, int s); /* of an outer stream */
 /* The row stream in shared memory that A of this segment is, or -1. */
 int gpu_shared_a(const gpu_cx *g, int seg);
-double gpu_linear_scale(const row_form *m); /* in log2 units for a softmax; 1 unless f is linear */
 /* --- rowsum.c --- */
 int64_t gpu_row_sums_bytes(const gpu_plan *p); /* of shared memory */
 void gpu_row_sums_declare(gpu_cx *g);

@@ -1,7 +1,8 @@
 /* hopper_internal.h: the state that the files of the wgmma lowering share.
  *
  *   hopper_plan.c   whether a form fits the family, and its sizes
- *   hopper_load.c   tensor maps, key blocks through TMA, rows and outer vectors
+ *   hopper_load.c   tensor maps, key blocks through TMA, rows
+ *   hopper_outer.c  outer vectors; A, Gv and O at an outer position
  *   hopper_pipe.c   the pipeline of products and softmax
  *   hopper_merge.c  sums of warps that share their rows
  *   hopper.c        the program: fast pass, check, exact pass
@@ -70,11 +71,8 @@ typedef struct {
  * target asks for what it cannot have, which is reported. */
 bool hopper_plan(gpu_plan *p, const arch *a, diags *d);
 /* --- hopper_load.c --- */
-int hopper_staged_rows(const gpu_plan *p, const model_stream *st);
-int hopper_staged_cols(const gpu_plan *p, const model_stream *st);
 int hopper_kept_cols(const model_stream *st);
 void hopper_declare(hopper *h);
-void hopper_streams(hopper *h);  /* A may read streams that have no register tile */
 void hopper_barriers(hopper *h); /* initialised and visible */
 /* Row streams in registers; the first block is on its way, unless base is NULL. */
 void hopper_start(hopper *h, X base);
@@ -82,7 +80,17 @@ void hopper_start(hopper *h, X base);
 void hopper_load_keys(hopper *h, X base, X tile);
 void hopper_load_values(hopper *h, X base, X tile);
 void hopper_load_block(hopper *h, X base); /* all tiles; block-uniform flow */
-void hopper_stage(hopper *h);              /* the chunk's outer vectors, visible to all */
+/* A stream under e at a column, zero in the padding; rows of a buffer filled with it, each under e at
+ * its row: by copies where they are aligned. */
+X hopper_row_value(hopper *h, const model_stream *st, gpu_env *e);
+void hopper_put_rows(hopper *h, tile_buffer *b, int rows, const model_stream *st, gpu_env *e);
+/* --- hopper_outer.c --- */
+int hopper_staged_rows(const gpu_plan *p, const model_stream *st);
+int hopper_staged_cols(const gpu_plan *p, const model_stream *st);
+/* The buffer of an outer stream's vectors. */
+tile_buffer *hopper_declare_staged(hopper *h, const model_stream *st, const char *name);
+void hopper_streams(hopper *h); /* A may read streams that have no register tile */
+void hopper_stage(hopper *h);   /* the chunk's outer vectors, visible to all */
 /* A at the current outer position in parts, so that a softmax can hide the loads: rows, where they are
  * not in registers already, vectors, then those that go where A will be, then A itself. */
 void hopper_load_rows(hopper *h);

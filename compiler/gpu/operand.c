@@ -1,7 +1,7 @@
-/* operand.c: keys and values into shared memory, A and Gv into registers.
- * in:  the plan, the row form's A, B, V, Gv, c
- * out: statements that fill shared buffers (16-byte copies where operands are plain and aligned,
- * element by element otherwise) and register tiles */
+/* operand.c: keys and values into shared memory, rows into registers.
+ * in:  the plan, the row form's row streams, B and V
+ * out: shared buffers and register tiles, those of A too; statements that fill them (16-byte copies
+ * where operands are plain and aligned, element by element otherwise) */
 #include "gpu/gpu_internal.h"
 
 static X i32(gpu_cx *g, int64_t v)
@@ -14,24 +14,19 @@ static X add(gpu_cx *g, X a, X b)
 	return tx_2(g->p, TX_ADD, a, b);
 }
 
-static X mul(gpu_cx *g, X a, X b)
-{
-	return tx_2(g->p, TX_MUL, a, b);
-}
-
 static int pad16(int64_t x)
 {
 	return (int)((x + 15) / 16 * 16);
 }
 
 /* The feature that a column of a padded operand stands for; padding reads the last one. */
-static X feature_of(gpu_cx *g, X column, int64_t extent)
+X gpu_feature_of(gpu_cx *g, X column, int64_t extent)
 {
 	return extent % 16 ? tx_2(g->p, TX_MIN, column, i32(g, extent - 1)) : column;
 }
 
 /* v where the column is a feature, 0 in the padding. */
-static X padded(gpu_cx *g, X column, int64_t extent, X v)
+X gpu_padded(gpu_cx *g, X column, int64_t extent, X v)
 {
 	if (extent % 16 == 0)
 		return v;
@@ -45,120 +40,6 @@ static const char *stream_name(
 	if (st->e->op != EXPR_LOAD)
 		return other;
 	return arena_printf(g->p->arena, "%s_%s", st->e->load.tensor->name, suffix);
-}
-
-double gpu_linear_scale(const row_form *m)
-{
-	if (!m->f_linear)
-		return 1;
-	return m->normalised ? m->f_scale * 1.44269504088896340736 : m->f_scale;
-}
-
-/* How many streams x is the product of; -1: it is something else. */
-static int factors(const gpu_plan *p, const expr *x)
-{
-	int a, b;
-
-	if (model_stream_find(&p->streams, x) >= 0)
-		return 1;
-	if (x->op != EXPR_MUL)
-		return -1;
-	a = factors(p, x->arg[0]);
-	b = factors(p, x->arg[1]);
-	return a < 0 || b < 0 ? -1 : a + b;
-}
-
-bool gpu_is_product(const gpu_plan *p, const expr *x)
-{
-	int n = factors(p, x);
-
-	return n > 0 && (n <= 2 || p->operand == TILE_F32);
-}
-
-/* --- where a linear score is scaled --- */
-
-/* In the f32 scores, so that A = q stays exact and A = q * k is rounded once; in A and c, where A is
- * computed in f32 anyway; in an outer vector (gpu_scaled_stream). */
-typedef enum { SCALE_SCORES, SCALE_A, SCALE_OUTER } scale_place;
-
-/* The outer stream of A = row stream * outer stream; -1: A is something else. */
-static int outer_factor(const gpu_plan *p, const expr *a)
-{
-	int x, y;
-
-	if (a->op != EXPR_MUL)
-		return -1;
-	x = model_stream_find(&p->streams, a->arg[0]);
-	y = model_stream_find(&p->streams, a->arg[1]);
-	if (x < 0 || y < 0 || (p->streams.item[x].outer < 0) == (p->streams.item[y].outer < 0))
-		return -1;
-	return p->streams.item[x].outer < 0 ? y : x;
-}
-
-static bool has_outer_factors(const gpu_plan *p)
-{
-	const row_form *m = p->form;
-
-	for (int i = 0; i < m->segments; i++) {
-		int s = outer_factor(p, m->segment[i].a);
-
-		if (s < 0)
-			return false;
-		for (int o = 0; o < m->outputs; o++) /* read as it is there */
-			if (m->output[o].e == p->streams.item[s].d)
-				return false;
-	}
-	return m->segments > 0;
-}
-
-static scale_place scale_of(const gpu_plan *p)
-{
-	const row_form *m = p->form;
-
-	if (gpu_linear_scale(m) <= 0)
-		return SCALE_A;
-	if (p->family != GPU_WGMMA || gpu_linear_scale(m) == 1)
-		return SCALE_SCORES;
-	for (int i = 0; i < m->segments; i++)
-		if (!gpu_is_product(p, m->segment[i].a))
-			return SCALE_A;
-	/* rows that walk on their own would read twice as many vectors */
-	return !p->own && has_outer_factors(p) ? SCALE_OUTER : SCALE_SCORES;
-}
-
-static scale_place scale_where(const gpu_cx *g)
-{
-	return scale_of(g->plan);
-}
-
-bool gpu_scales_vectors(const gpu_plan *p)
-{
-	return scale_of(p) == SCALE_OUTER;
-}
-
-double gpu_a_scale(const gpu_cx *g)
-{
-	return scale_where(g) == SCALE_A ? gpu_linear_scale(g->m) : 1;
-}
-
-static double c_scale(const gpu_cx *g)
-{
-	return scale_where(g) == SCALE_SCORES ? 1 : gpu_linear_scale(g->m);
-}
-
-double gpu_score_scale(const gpu_cx *g)
-{
-	return scale_where(g) == SCALE_SCORES ? gpu_linear_scale(g->m) : 1;
-}
-
-bool gpu_scaled_stream(const gpu_cx *g, int s)
-{
-	if (scale_where(g) != SCALE_OUTER)
-		return false;
-	for (int i = 0; i < g->m->segments; i++)
-		if (outer_factor(g->plan, g->m->segment[i].a) == s)
-			return true;
-	return false;
 }
 
 /* --- declarations --- */
@@ -193,14 +74,6 @@ void gpu_declare_stream(gpu_cx *g, int s)
 			g->plan->operand, LAYOUT_OPA, cols);
 		g->fine[s]->what = "what rounding left of it";
 	}
-}
-
-/* Products of many normal numbers have long tails: rounding A to 16 bits then moves the largest
- * scores, which are what a row attends to, by more than P and V are rounded. */
-bool gpu_in_two_parts(const gpu_plan *p, int seg)
-{
-	return p->form->outers > 1 && p->operand != TILE_F32 &&
-	       !gpu_is_product(p, p->form->segment[seg].a);
 }
 
 void gpu_declare_a(gpu_cx *g, int seg)
@@ -494,8 +367,8 @@ static void load_row_stream(gpu_cx *g, int s, tile_buffer *stage)
 	if (g->m->head)
 		e.coord[g->m->head->id] = add(g, g->first_head, tx_2(g->p, TX_MOD, row, g->heads));
 	gpu_row_sums(g, &e, st->e, st->d, g->plan->rows);
-	e.coord[st->d->id] = feature_of(g, d, st->d->extent);
-	v = padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
+	e.coord[st->d->id] = gpu_feature_of(g, d, st->d->extent);
+	v = gpu_padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
 	tile_fill(g->p, st->e->at,
 		tile_part(stage, NULL, NULL, NULL, g->plan->rows, g->stream[s]->cols),
 		tx_cvt(g->p, g->plan->operand, v));
@@ -540,272 +413,4 @@ void gpu_load_rows(gpu_cx *g)
 		if (g->stream[s] && g->plan->streams.item[s].outer < 0)
 			load_row_stream(g, s, stage);
 	clear_all_padding(g);
-}
-
-/* --- A, c, Gv at the current outer position --- */
-
-static void outer_env(gpu_cx *g, gpu_env *e)
-{
-	gpu_env_init(g, e);
-	for (int o = 0; o < g->m->outers; o++)
-		e->coord[g->m->outer[o]->id] = g->outer[o];
-}
-
-static void row_env(gpu_cx *g, gpu_env *e)
-{
-	outer_env(g, e);
-	if (g->s->query)
-		e->coord[g->s->query->id] = tx_frag(g->p, g->row_i);
-	if (g->m->head)
-		e->coord[g->m->head->id] = tx_frag(g->p, g->row_h);
-}
-
-/* Columns [k, k + cols) of an outer stream at the current position. */
-static void load_outer_stream(gpu_cx *g, int s, X k, int cols)
-{
-	const model_stream *st = &g->plan->streams.item[s];
-	X d = tx_leaf(g->p, TX_COL), v = gpu_staged(g, s, d);
-	gpu_env e;
-
-	if (!v) {
-		outer_env(g, &e);
-		e.coord[st->d->id] = feature_of(g, d, st->d->extent);
-		v = padded(g, d, st->d->extent, gpu_float(g, &e, st->e));
-	}
-	tile_map(g->p, st->e->at, tile_columns(g->stream[s], k, cols),
-		tx_cvt(g->p, g->stream[s]->type, v));
-}
-
-/* In the operands' own type: stream s, or its value where it has no register tile. */
-static X packed_stream(gpu_cx *g, int s)
-{
-	if (g->stream[s])
-		return tx_frag(g->p, g->stream[s]);
-	return tx_cvt(g->p, g->plan->operand, g->stream_at(g, s, tx_leaf(g->p, TX_COL)));
-}
-
-static X packed_product(gpu_cx *g, const expr *x)
-{
-	int s = model_stream_find(&g->plan->streams, x);
-
-	if (s >= 0)
-		return packed_stream(g, s);
-	return mul(g, packed_product(g, x->arg[0]), packed_product(g, x->arg[1]));
-}
-
-/* q * k + q * fine, rounded once. */
-static X scaled_product(gpu_cx *g, const expr *a)
-{
-	int k = outer_factor(g->plan, a);
-	int x = model_stream_find(&g->plan->streams, a->arg[0]);
-	int q = x == k ? model_stream_find(&g->plan->streams, a->arg[1]) : x;
-	X row = packed_stream(g, q);
-
-	return tx_3(g->p, TX_FMA, row, packed_stream(g, k), mul(g, row, tx_frag(g->p, g->fine[k])));
-}
-
-/* Columns [k, k + cols) of A. A product of two 16-bit operands is computed on packed pairs, all else
- * in f32 and rounded once. */
-static void build_columns(gpu_cx *g, int seg, X k, int cols)
-{
-	const model_segment *sg = &g->m->segment[seg];
-	gpu_env e;
-	X v, d = tx_leaf(g->p, TX_COL);
-
-	if (gpu_is_product(g->plan, sg->a) && gpu_a_scale(g) == 1) {
-		tile_map(g->p, sg->a->at, tile_columns(g->a[seg], k, cols),
-			scale_where(g) == SCALE_OUTER ? scaled_product(g, sg->a)
-						      : packed_product(g, sg->a));
-		return;
-	}
-	row_env(g, &e);
-	e.coord[sg->d->id] = feature_of(g, d, sg->d->extent);
-	for (int s = 0; s < g->plan->streams.count; s++)
-		if (g->plan->streams.item[s].d != sg->d)
-			continue;
-		else if (g->stream[s])
-			e.stream[s] = tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->stream[s]));
-		else if (g->stream_at)
-			e.stream[s] = g->stream_at(g, s, e.coord[sg->d->id]);
-	v = gpu_float(g, &e, sg->a);
-	if (gpu_a_scale(g) != 1)
-		v = mul(g, v, tx_f32(g->p, gpu_a_scale(g)));
-	v = padded(g, d, sg->d->extent, v);
-	tile_map(g->p, sg->a->at, tile_columns(g->a[seg], k, cols),
-		tx_cvt(g->p, g->a[seg]->type, v));
-	if (!g->rest[seg])
-		return;
-	v = tx_2(g->p, TX_SUB, v, tx_cvt(g->p, TILE_F32, tx_frag(g->p, g->a[seg])));
-	tile_map(g->p, sg->a->at, tile_columns(g->rest[seg], k, cols),
-		tx_cvt(g->p, g->a[seg]->type, v));
-}
-
-/* Whether A changes with the outer position, or is not yet in registers. */
-static bool is_built(const gpu_cx *g, int seg)
-{
-	int s = model_stream_find(&g->plan->streams, g->m->segment[seg].a);
-
-	return gpu_shared_a(g, seg) < 0 && (s < 0 || g->a[seg] != g->stream[s]);
-}
-
-static void build_segment(gpu_cx *g, int seg)
-{
-	if (is_built(g, seg))
-		build_columns(g, seg, i32(g, 0), g->a[seg]->cols);
-}
-
-/* Whether a row stream is itself A of some segment: then registers hold it. */
-static bool is_row_a(const gpu_cx *g, int s)
-{
-	for (int seg = 0; seg < g->m->segments; seg++)
-		if (g->a[seg] == g->stream[s])
-			return true;
-	return false;
-}
-
-void gpu_build_columns(gpu_cx *g, int seg, X k, int cols)
-{
-	const model_segment *sg = &g->m->segment[seg];
-
-	for (int s = 0; s < g->plan->streams.count; s++) {
-		const model_stream *st = &g->plan->streams.item[s];
-
-		if (!g->stream[s] || st->d != sg->d)
-			continue;
-		if (st->outer >= 0)
-			load_outer_stream(g, s, k, cols);
-		else if (!is_row_a(g, s))
-			tile_ldsm(g->p, st->e->at, tile_columns(g->stream[s], k, cols),
-				tile_part(g->rows[s], NULL, NULL, k, g->plan->rows, cols), false);
-	}
-	build_columns(g, seg, k, cols);
-}
-
-/* A of a segment from rows in shared memory, 16 columns at a time: few registers hold them. */
-static void build_from_shared(gpu_cx *g, int seg)
-{
-	loc at = g->m->segment[seg].a->at;
-	tile_var *kt;
-
-	if (!is_built(g, seg) || g->plan->a_late)
-		return;
-	kt = tile_unroll_begin(g->p, at, "dt", 0, g->a[seg]->cols / 16, 1);
-	gpu_build_columns(g, seg, mul(g, tx_var(g->p, kt), i32(g, 16)), 16);
-	tile_end(g->p);
-}
-
-/* A sum over features into a row vector: the four lanes of a row take every fourth feature. */
-static tile_frag *build_sum(gpu_cx *g, const expr *x)
-{
-	const sema_axis *axis = x->reduce.axis[0];
-	tile_frag *acc = tile_register(g->p, x->at, "sum", LAYOUT_ROWV, TILE_F32, g->plan->rows, 1);
-	X extent = i32(g, axis->extent), d, v;
-	tile_var *step;
-	gpu_env e;
-
-	tile_map(g->p, x->at, tile_whole(acc), tx_f32(g->p, 0));
-	step = tile_for_begin(g->p, x->at, axis->name, i32(g, 0), extent, i32(g, 4));
-	d = add(g, tx_var(g->p, step), tx_2(g->p, TX_MOD, tx_leaf(g->p, TX_LANE), i32(g, 4)));
-	row_env(g, &e);
-	e.coord[axis->id] = axis->extent % 4 ? tx_2(g->p, TX_MIN, d, i32(g, axis->extent - 1)) : d;
-	gpu_stage_env(g, &e, axis, e.coord[axis->id]);
-	v = gpu_float(g, &e, x->reduce.body);
-	if (axis->extent % 4)
-		v = tx_3(g->p, TX_SELECT, tx_2(g->p, TX_LT, d, extent), v, tx_f32(g->p, 0));
-	tile_map(g->p, x->at, tile_whole(acc), add(g, tx_frag(g->p, acc), v));
-	tile_end(g->p);
-	tile_quad(g->p, x->at, acc, WORD_SUM);
-	return acc;
-}
-
-/* Sums over features inside c become loops that accumulate in a row vector. */
-static void build_sums(gpu_cx *g, gpu_env *e, const expr *x)
-{
-	expr *const *kid;
-	int kids;
-
-	if (x->op == EXPR_REDUCE && x->reduce.axes == 1 && x->reduce.how == REDUCE_SUM &&
-		e->sums < GPU_MAX_SUMS) {
-		e->sum[e->sums] = x;
-		e->sum_value[e->sums++] = tx_frag(g->p, build_sum(g, x));
-		return;
-	}
-	kids = x->op == EXPR_DEF ? 0 : expr_kids(x, &kid);
-	for (int i = 0; i < kids; i++)
-		build_sums(g, e, kid[i]);
-}
-
-void gpu_build_a(gpu_cx *g)
-{
-	for (int s = 0; s < g->plan->streams.count && !g->plan->rows_shared; s++)
-		if (g->stream[s] && g->plan->streams.item[s].outer >= 0)
-			load_outer_stream(g, s, i32(g, 0), g->stream[s]->cols);
-	gpu_build_segments(g);
-	gpu_build_c(g);
-}
-
-void gpu_build_segments(gpu_cx *g)
-{
-	for (int i = 0; i < g->m->segments; i++)
-		if (g->plan->rows_shared)
-			build_from_shared(g, i);
-		else
-			build_segment(g, i);
-}
-
-void gpu_build_c(gpu_cx *g)
-{
-	gpu_env e;
-
-	if (!g->m->c)
-		return;
-	row_env(g, &e);
-	build_sums(g, &e, g->m->c);
-	tile_map(g->p, g->m->c->at, tile_whole(g->c),
-		mul(g, gpu_float(g, &e, g->m->c), tx_f32(g->p, c_scale(g))));
-}
-
-X gpu_outer_value(gpu_cx *g, int i)
-{
-	const model_output *o = &g->m->output[i];
-	gpu_part part;
-	gpu_env env;
-	X e;
-
-	if (!o->outer || !gpu_output_part(g, i, &part))
-		return NULL;
-	e = add(g, tx_leaf(g->p, TX_COL), i32(g, part.first - part.col));
-	outer_env(g, &env);
-	if (o->e) {
-		env.coord[o->e->id] = feature_of(g, e, o->e->extent);
-		gpu_stage_env(g, &env, o->e, env.coord[o->e->id]);
-	}
-	return gpu_float(g, &env, o->outer);
-}
-
-/* O[:, output] += Gv(outer) * W[:, output], then W = 0. */
-void gpu_add_step(gpu_cx *g)
-{
-	for (int i = 0; i < g->m->outputs; i++) {
-		const model_output *o = &g->m->output[i];
-		X w = tx_frag(g->p, g->sum), acc = tx_frag(g->p, g->out), gv;
-		tile_slice slice;
-		gpu_part part;
-
-		if (!gpu_output_part(g, i, &part))
-			continue;
-		slice = tile_columns(g->out, i32(g, part.col), part.cols);
-		gv = gpu_outer_value(g, i);
-		if (!gv) {
-			tile_map(g->p, o->tensor->at, slice, add(g, w, acc));
-			continue;
-		}
-		if (!g->gv[i])
-			g->gv[i] = tile_columnv(
-				g->p, o->outer->at, "v_outer", TILE_F32, LAYOUT_ACC, g->out->cols);
-		tile_map(g->p, o->outer->at, tile_columns(g->gv[i], slice.first, slice.cols), gv);
-		tile_map(g->p, o->tensor->at, slice,
-			tx_3(g->p, TX_FMA, w, tx_frag(g->p, g->gv[i]), acc));
-	}
-	tile_map(g->p, g->s->at, tile_whole(g->sum), tx_f32(g->p, 0));
 }
