@@ -132,7 +132,7 @@ void gpu_walk_to(gpu_cx *g, X step);
 /* The same to a position that may lie behind the last one. */
 void gpu_outer_to(gpu_cx *g, X at);
 /* Whether each row is at its own position of that outer axis. */
-bool gpu_is_walked(const gpu_cx *g, int o);
+bool gpu_is_walked(const gpu_plan *p, int o);
 /* Keeps positions and windows of all rows in shared memory from then on (visible behind a barrier), for
  * gpu_row_windows, which otherwise computes them at each place. */
 void gpu_keep_rows(gpu_cx *g);

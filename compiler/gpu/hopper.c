@@ -163,17 +163,12 @@ static void exact_step(hopper *h, X step)
 	key_tile t = {.tile = keep(g, "tile", op2(g, TX_DIV, key, i32(g, h->plan->load))),
 		.row = keep(g, "row0_tile", op2(g, TX_MOD, key, i32(g, h->plan->load))),
 		.key0 = keep(g, "key0", op2(g, TX_ADD, tx_var(g->p, h->at.base), key))};
-	tile_frag *s = h->s[0], *before[1 + 2 * MODEL_MAX_SEGMENTS] = {s};
-	int tiles = 1;
+	tile_frag *s = h->s[0], *before[1 + HOPPER_MOST_A] = {s};
+	int tiles = 1 + hopper_list_a(h, before + 1);
 
 	tile_if_begin(g->p, at,
 		op2(g, TX_AND, op2(g, TX_LE, t.key0, g->high[0]),
 			op2(g, TX_LE, g->low[0], op2(g, TX_ADD, t.key0, i32(g, n - 1)))));
-	for (int i = 0; i < g->m->segments; i++) {
-		before[tiles++] = g->a[i];
-		if (g->rest[i])
-			before[tiles++] = g->rest[i];
-	}
 	tile_wgmma_fence(g->p, at, before, tiles);
 	hopper_score_product(h, s, t.tile, t.row);
 	tile_wgmma_wait(g->p, at, 0, before, tiles);

@@ -115,6 +115,9 @@ void hopper_merge(hopper *h, bool exact);
 X hopper_first_base(hopper *h);   /* of the newest block */
 int hopper_unit(const hopper *h); /* keys of a unit */
 void hopper_pipeline(hopper *h);
+/* Register tiles of A, what a product of scores reads: their number. */
+enum { HOPPER_MOST_A = 2 * MODEL_MAX_SEGMENTS };
+int hopper_list_a(const hopper *h, tile_frag **list);
 /* S = A B and W += P V (= with `zero`) of one key tile, in flight: closes a group. */
 void hopper_score_product(hopper *h, tile_frag *s, X tile, X row);
 void hopper_value_product(hopper *h, X tile, X row, bool zero);

@@ -21,24 +21,19 @@ static int pad16(int64_t x)
 
 /* --- vectors to shared memory --- */
 
-static bool is_walked(const gpu_plan *p, const model_stream *st)
-{
-	return p->own && st->outer + 1 == p->form->outers;
-}
-
 /* Positions of a chunk; of all rows', where each walks on its own. */
 int hopper_staged_rows(const gpu_plan *p, const model_stream *st)
 {
 	int chunk = st->outer + 1 == p->form->outers ? p->chunk : 1;
 
-	return is_walked(p, st) ? chunk + gpu_block_row_count(p) - 1 : chunk;
+	return gpu_is_walked(p, st->outer) ? chunk + gpu_block_row_count(p) - 1 : chunk;
 }
 
 int hopper_staged_cols(const gpu_plan *p, const model_stream *st)
 {
 	int n = pad16(st->d->extent);
 
-	return is_walked(p, st) ? n + 8 : n;
+	return gpu_is_walked(p, st->outer) ? n + 8 : n;
 }
 
 /* Vectors that all rows read at once need no swizzle. Rows that walk on their own read one each, of
@@ -133,13 +128,19 @@ void hopper_at(hopper *h, X step)
 		gpu_outer_to(g, t);
 }
 
+/* The current position's row among the staged vectors. */
+static X staged_row(const hopper *h, const model_stream *st)
+{
+	return st->outer + 1 == h->g->m->outers ? h->place : i32(h->g, 0);
+}
+
 /* At the current position, for rows that walk on their own the row's. */
 static X staged_vector(hopper *h, const tile_buffer *b, const model_stream *st, X col)
 {
 	gpu_cx *g = h->g;
-	X row = st->outer + 1 == g->m->outers ? h->place : i32(g, 0);
+	X row = staged_row(h, st);
 
-	if (is_walked(h->plan, st))
+	if (gpu_is_walked(h->plan, st->outer))
 		row = op2(g, TX_ADD, tx_frag(g->p, g->row_i), op2(g, TX_SUB, row, g->i0));
 	return tx_shared(g->p, (tile_buffer *)b, i32(g, 0), row, col);
 }
@@ -156,9 +157,9 @@ static X stream_at(gpu_cx *g, int s, X feature)
 static void load_staged(hopper *h, tile_slice to, tile_buffer *b, const model_stream *st, int col)
 {
 	gpu_cx *g = h->g;
-	X row = st->outer + 1 == g->m->outers ? h->place : i32(g, 0);
+	X row = staged_row(h, st);
 
-	if (is_walked(h->plan, st))
+	if (gpu_is_walked(h->plan, st->outer))
 		row = op2(g, TX_ADD, h->lane_row, row);
 	tile_ldsm_rows(g->p, st->e->at, to, tile_part(b, i32(g, 0), row, i32(g, col), 1, to.cols));
 }
@@ -196,8 +197,8 @@ static int walked_factor(hopper *h, int seg)
 	const expr *a = h->g->m->segment[seg].a;
 
 	for (int s = 0; s < h->plan->streams.count; s++)
-		if (is_walked(h->plan, &h->plan->streams.item[s]) && gpu_is_product(h->plan, a) &&
-			gpu_a_scale(h->g) == 1 && a->op == EXPR_MUL &&
+		if (gpu_is_walked(h->plan, h->plan->streams.item[s].outer) &&
+			gpu_is_product(h->plan, a) && gpu_a_scale(h->g) == 1 && a->op == EXPR_MUL &&
 			(expr_equal(a->arg[0], h->plan->streams.item[s].e) ||
 				expr_equal(a->arg[1], h->plan->streams.item[s].e)))
 			return s;
@@ -230,10 +231,12 @@ void hopper_load_rest(hopper *h)
 
 	for (int s = 0; s < h->plan->streams.count; s++)
 		load_vector(h, g->fine[s], h->fine[s], &h->plan->streams.item[s]);
-	for (int i = 0; i < g->m->segments; i++)
-		if (walked_factor(h, i) >= 0)
-			load_vector(h, g->a[i], h->staged[walked_factor(h, i)],
-				&h->plan->streams.item[walked_factor(h, i)]);
+	for (int i = 0; i < g->m->segments; i++) {
+		int s = walked_factor(h, i);
+
+		if (s >= 0)
+			load_vector(h, g->a[i], h->staged[s], &h->plan->streams.item[s]);
+	}
 }
 
 void hopper_build(hopper *h)
@@ -280,7 +283,7 @@ static bool has_own_gv(hopper *h, int i)
 	int s = o->kind == OUTPUT_SUM && o->outer ? model_stream_find(&h->plan->streams, o->outer)
 						  : -1;
 
-	return s >= 0 && is_walked(h->plan, &h->plan->streams.item[s]) &&
+	return s >= 0 && gpu_is_walked(h->plan, h->plan->streams.item[s].outer) &&
 	       vector_type(h, o->outer) == h->plan->operand;
 }
 

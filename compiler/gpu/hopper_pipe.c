@@ -219,7 +219,7 @@ static void give_back(hopper *h, int step, hopper_freed f)
 {
 	gpu_cx *g = h->g;
 
-	if (!h->loads || h->at.outer || !last_of_tile(h, step))
+	if (h->at.outer || !last_of_tile(h, step))
 		return;
 	f.tile = tile_of(h, step);
 	tile_if_begin(g->p, g->s->at, f.load);
@@ -253,23 +253,24 @@ static void load_freed(hopper *h)
 	h->freed_count = 0;
 }
 
-static void keys_done(hopper *h, int step)
+static void step_done(hopper *h, int step, bool keys)
 {
 	if (h->loads)
 		give_back(h, step,
-			(hopper_freed){.keys = true,
+			(hopper_freed){.keys = keys,
 				.load = var(h, h->at.load),
 				.base = next_base(h),
 				.parity = var(h, h->at.parity)});
 }
 
+static void keys_done(hopper *h, int step)
+{
+	step_done(h, step, true);
+}
+
 static void values_done(hopper *h, int step)
 {
-	if (h->loads)
-		give_back(h, step,
-			(hopper_freed){.load = var(h, h->at.load),
-				.base = next_base(h),
-				.parity = var(h, h->at.parity)});
+	step_done(h, step, false);
 }
 
 /* What the position before used to its end, the values of its last step: where that was the last use of
@@ -351,17 +352,12 @@ static X last_tile(const hopper *h, X block)
 	return tile_in(h, h->steps - 1, block);
 }
 
-/* Up to three tiles and, with `a`, all of A. */
-static int list_tiles(hopper *h, tile_frag *const *tile, int n, bool a, tile_frag **list)
+int hopper_list_a(const hopper *h, tile_frag **list)
 {
 	gpu_cx *g = h->g;
 	int count = 0;
 
-	while (count < n && tile[count]) {
-		list[count] = tile[count];
-		count++;
-	}
-	for (int i = 0; a && i < g->m->segments; i++) {
+	for (int i = 0; i < g->m->segments; i++) {
 		list[count++] = g->a[i];
 		if (g->rest[i])
 			list[count++] = g->rest[i];
@@ -369,7 +365,19 @@ static int list_tiles(hopper *h, tile_frag *const *tile, int n, bool a, tile_fra
 	return count;
 }
 
-enum { MOST_TILES = 3 + 2 * MODEL_MAX_SEGMENTS };
+/* Up to three tiles and, with `a`, all of A. */
+static int list_tiles(hopper *h, tile_frag *const *tile, int n, bool a, tile_frag **list)
+{
+	int count = 0;
+
+	while (count < n && tile[count]) {
+		list[count] = tile[count];
+		count++;
+	}
+	return a ? count + hopper_list_a(h, list + count) : count;
+}
+
+enum { MOST_TILES = 3 + HOPPER_MOST_A };
 
 static void fence(hopper *h, bool a, tile_frag *x, tile_frag *y, tile_frag *z)
 {

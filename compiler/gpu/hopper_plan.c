@@ -196,8 +196,6 @@ static int widest_tile(const gpu_plan *p, int aim)
 	return 0;
 }
 
-/* Without outer axes every block reads keys for one product a row: more rows a block, fewer reads.
- * Three warpgroups leave a thread fewer registers. */
 /* What a schedule asks for, or `own`. A number that the family cannot have: of a schedule for this
  * very target an error, of a schedule for all targets a reason against the family. */
 static bool asked(const sema_setting *x, int own, int unit, int most, int *value, diags *d)
@@ -231,6 +229,8 @@ static bool two_blocks(const gpu_plan *p)
 	return p->rows == 64 && is_narrow(p) && !gpu_setting(p, "rows");
 }
 
+/* Without outer axes every block reads keys for one product a row: more rows a block, fewer reads.
+ * Three warpgroups leave a thread fewer registers. */
 static bool choose_rows(gpu_plan *p, diags *d)
 {
 	const sema_setting *rows = gpu_setting(p, "rows");

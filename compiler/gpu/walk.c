@@ -71,9 +71,9 @@ bool gpu_can_walk(const row_form *m)
 	return w->first && w->last && slope(w->first, query) == 1 && slope(w->last, query) == 1;
 }
 
-bool gpu_is_walked(const gpu_cx *g, int o)
+bool gpu_is_walked(const gpu_plan *p, int o)
 {
-	return g->plan->own && o + 1 == g->m->outers;
+	return p->own && o + 1 == p->form->outers;
 }
 
 void gpu_walk_to(gpu_cx *g, X step)
@@ -105,6 +105,7 @@ int gpu_kept_words(const row_form *m)
 	return (WORDS_INNER + 2 * m->outers + 3) / 4 * 4;
 }
 
+/* A bound of a window where `e` says; a missing one is the axis' end. */
 static X clipped(gpu_cx *g, const sema_axis *key, gpu_env *e, bool last)
 {
 	const expr *x = last ? key->window.last : key->window.first;
@@ -169,24 +170,19 @@ static void recall_rows(gpu_cx *g)
 
 /* --- windows of rows --- */
 
-/* First and last key of each row as row vectors; a missing bound is the axis' end. */
+/* First and last key of each row as row vectors. */
 static void row_window(gpu_cx *g, const sema_axis *key, tile_frag *first, tile_frag *last)
 {
-	const sema_window *w = &key->window;
+	loc at = key->window.at;
 	gpu_env e;
-	X v;
 
 	gpu_env_init(g, &e);
 	if (g->s->query)
 		e.coord[g->s->query->id] = tx_frag(g->p, g->row_i);
 	if (g->m->head)
 		e.coord[g->m->head->id] = tx_frag(g->p, g->row_h);
-	v = w->first ? gpu_value(g, &e, w->first) : i32(g, 0);
-	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
-	tile_map(g->p, w->at, tile_whole(first), max_(g, v, i32(g, 0)));
-	v = w->last ? gpu_value(g, &e, w->last) : sub(g, length_of(g, key), i32(g, 1));
-	v = v->type == TILE_I32 ? v : tx_cvt(g->p, TILE_I32, v);
-	tile_map(g->p, w->at, tile_whole(last), min_(g, v, sub(g, length_of(g, key), i32(g, 1))));
+	tile_map(g->p, at, tile_whole(first), clipped(g, key, &e, false));
+	tile_map(g->p, at, tile_whole(last), clipped(g, key, &e, true));
 }
 
 /* Whether a window of some key depends on the head. */

@@ -250,7 +250,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -316,7 +316,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -393,7 +393,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -470,7 +470,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -547,7 +547,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -624,7 +624,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -701,7 +701,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -773,7 +773,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -899,7 +899,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -952,7 +952,7 @@ bias_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -1078,7 +1078,7 @@ bias_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)

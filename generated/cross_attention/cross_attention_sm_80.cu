@@ -221,7 +221,7 @@ cross_attention_sm_80(
                     const int row = 32 * warp + 16 * r + lane / 4 + 8 * i;
                     row_i[r][i] = min(row0 + row, rows_total - 1);
                     j_first[r][i] = 0;
-                    j_last[r][i] = min(M - 1, M - 1);
+                    j_last[r][i] = M - 1;
                 }
             #pragma unroll
             for (int r = 0; r < 2; r++)

@@ -240,7 +240,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -295,7 +295,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -361,7 +361,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -427,7 +427,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -493,7 +493,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -559,7 +559,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -625,7 +625,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -686,7 +686,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -802,7 +802,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -844,7 +844,7 @@ cross_attention_sm_90a(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                         }
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
@@ -959,7 +959,7 @@ cross_attention_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)

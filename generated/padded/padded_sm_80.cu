@@ -216,7 +216,7 @@ padded_sm_80(
                     const int row = 16 * warp + lane / 4 + 8 * i;
                     row_i[i] = min(row0 + row, rows_total - 1);
                     j_first[i] = 0;
-                    j_last[i] = min(M - 1, M - 1);
+                    j_last[i] = M - 1;
                 }
                 #pragma unroll
                 for (int n = 0; n < 8; n++)
@@ -283,7 +283,7 @@ padded_sm_80(
                     const int row = 16 * warp + lane / 4 + 8 * i;
                     row_i[i] = min(row0 + row, rows_total - 1);
                     j_first[i] = 0;
-                    j_last[i] = min(M - 1, M - 1);
+                    j_last[i] = M - 1;
                 }
                 #pragma unroll 1
                 for (int key = 0; key < 64; key++) {

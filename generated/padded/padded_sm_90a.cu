@@ -240,7 +240,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -296,7 +296,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -354,7 +354,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -421,7 +421,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -479,7 +479,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -546,7 +546,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -604,7 +604,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -671,7 +671,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -729,7 +729,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -791,7 +791,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -901,7 +901,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -950,7 +950,7 @@ padded_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -1075,7 +1075,7 @@ padded_sm_90a(
                                     const int row = 16 * warp + lane / 4 + 8 * i;
                                     row_i[i] = min(row0 + row, rows_total - 1);
                                     j_first[i] = 0;
-                                    j_last[i] = min(M - 1, M - 1);
+                                    j_last[i] = M - 1;
                                 }
                                 #pragma unroll
                                 for (int n = 0; n < 6; n++)
@@ -1146,7 +1146,7 @@ padded_sm_90a(
                                     const int row = 16 * warp + lane / 4 + 8 * i;
                                     row_i[i] = min(row0 + row, rows_total - 1);
                                     j_first[i] = 0;
-                                    j_last[i] = min(M - 1, M - 1);
+                                    j_last[i] = M - 1;
                                 }
                                 #pragma unroll 1
                                 for (int key = 0; key < 48; key++) {

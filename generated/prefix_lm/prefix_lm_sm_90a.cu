@@ -240,7 +240,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -298,7 +298,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -358,7 +358,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -427,7 +427,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -487,7 +487,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -556,7 +556,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -616,7 +616,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -685,7 +685,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -745,7 +745,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -809,7 +809,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -921,7 +921,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -972,7 +972,7 @@ prefix_lm_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
@@ -1099,7 +1099,7 @@ prefix_lm_sm_90a(
                                     const int row = 16 * warp + lane / 4 + 8 * i;
                                     row_i[i] = min(row0 + row, rows_total - 1);
                                     j_first[i] = 0;
-                                    j_last[i] = min(N - 1, N - 1);
+                                    j_last[i] = N - 1;
                                 }
                                 #pragma unroll
                                 for (int n = 0; n < 6; n++)
@@ -1171,7 +1171,7 @@ prefix_lm_sm_90a(
                                     const int row = 16 * warp + lane / 4 + 8 * i;
                                     row_i[i] = min(row0 + row, rows_total - 1);
                                     j_first[i] = 0;
-                                    j_last[i] = min(N - 1, N - 1);
+                                    j_last[i] = N - 1;
                                 }
                                 #pragma unroll 1
                                 for (int key = 0; key < 48; key++) {

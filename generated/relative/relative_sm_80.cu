@@ -210,7 +210,7 @@ relative_sm_80(
                 const int row = 16 * warp + lane / 4 + 8 * i;
                 row_i[i] = min(row0 + row, rows_total - 1);
                 j_first[i] = 0;
-                j_last[i] = min(N - 1, N - 1);
+                j_last[i] = N - 1;
             }
             #pragma unroll
             for (int n = 0; n < 8; n++)

@@ -251,7 +251,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -319,7 +319,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -398,7 +398,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -477,7 +477,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -556,7 +556,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -635,7 +635,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -714,7 +714,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -788,7 +788,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -916,7 +916,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -971,7 +971,7 @@ relative_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(N - 1, N - 1);
+                        j_last[i] = N - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -1099,7 +1099,7 @@ relative_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 j_first[i] = 0;
-                                j_last[i] = min(N - 1, N - 1);
+                                j_last[i] = N - 1;
                             }
                             #pragma unroll
                             for (int n = 0; n < 8; n++)

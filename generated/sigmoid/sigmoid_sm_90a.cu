@@ -238,7 +238,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -291,7 +291,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -355,7 +355,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -419,7 +419,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -483,7 +483,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -547,7 +547,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -611,7 +611,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -670,7 +670,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -783,7 +783,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
@@ -823,7 +823,7 @@ sigmoid_sm_90a(
                         const int row = 16 * warp + lane / 4 + 8 * i;
                         row_i[i] = min(row0 + row, rows_total - 1);
                         j_first[i] = 0;
-                        j_last[i] = min(M - 1, M - 1);
+                        j_last[i] = M - 1;
                     }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)

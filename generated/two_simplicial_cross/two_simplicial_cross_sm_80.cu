@@ -247,9 +247,9 @@ two_simplicial_cross_sm_80(
                             const int row = 16 * warp + lane / 4 + 8 * i;
                             row_i[i] = min(row0 + row, rows_total - 1);
                             k_first[i] = 0;
-                            k_last[i] = min(L - 1, L - 1);
+                            k_last[i] = L - 1;
                             j_first[i] = 0;
-                            j_last[i] = min(M - 1, M - 1);
+                            j_last[i] = M - 1;
                             k_first[i] = j_first[i] <= j && j <= j_last[i] ? k_first[i]
                                     : 2147483647;
                         }

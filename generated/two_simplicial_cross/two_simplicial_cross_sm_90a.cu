@@ -348,9 +348,9 @@ two_simplicial_cross_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 k_first[i] = 0;
-                                k_last[i] = min(L - 1, L - 1);
+                                k_last[i] = L - 1;
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -405,9 +405,9 @@ two_simplicial_cross_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 k_first[i] = 0;
-                                k_last[i] = min(L - 1, L - 1);
+                                k_last[i] = L - 1;
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -463,9 +463,9 @@ two_simplicial_cross_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 k_first[i] = 0;
-                                k_last[i] = min(L - 1, L - 1);
+                                k_last[i] = L - 1;
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -548,9 +548,9 @@ two_simplicial_cross_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 k_first[i] = 0;
-                                k_last[i] = min(L - 1, L - 1);
+                                k_last[i] = L - 1;
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -716,9 +716,9 @@ two_simplicial_cross_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 k_first[i] = 0;
-                                k_last[i] = min(L - 1, L - 1);
+                                k_last[i] = L - 1;
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -783,9 +783,9 @@ two_simplicial_cross_sm_90a(
                                 const int row = 16 * warp + lane / 4 + 8 * i;
                                 row_i[i] = min(row0 + row, rows_total - 1);
                                 k_first[i] = 0;
-                                k_last[i] = min(L - 1, L - 1);
+                                k_last[i] = L - 1;
                                 j_first[i] = 0;
-                                j_last[i] = min(M - 1, M - 1);
+                                j_last[i] = M - 1;
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -995,9 +995,9 @@ two_simplicial_cross_sm_90a(
                                         const int row = 16 * warp + lane / 4 + 8 * i;
                                         row_i[i] = min(row0 + row, rows_total - 1);
                                         k_first[i] = 0;
-                                        k_last[i] = min(L - 1, L - 1);
+                                        k_last[i] = L - 1;
                                         j_first[i] = 0;
-                                        j_last[i] = min(M - 1, M - 1);
+                                        j_last[i] = M - 1;
                                         const int number2 = j_chunk_2 + j;
                                         k_first[i] = j_first[i] <= number2 && number2 <= j_last[i]
                                                 ? k_first[i] : 2147483647;
