@@ -2,6 +2,7 @@
  * in:  row streams in registers or shared memory, g->outer, staged outer vectors
  * out: statements that make A and c of them, and that add an outer step's sums to O by Gv */
 #include "gpu/gpu_internal.h"
+#include <math.h>
 
 static X i32(gpu_cx *g, int64_t v)
 {
@@ -69,15 +70,46 @@ static X packed_product(gpu_cx *g, const expr *x)
 	return mul(g, packed_product(g, x->arg[0]), packed_product(g, x->arg[1]));
 }
 
-/* q * k + q * fine, rounded once. */
+/* The most that rounding may do to the scale of all scores. */
+#define SCALE_ERROR 0x1p-12
+
+/* To the significant bits of a 16-bit type. */
+static double round_operand(tile_type t, double v)
+{
+	int e, bits = t == TILE_F16 ? 11 : 8;
+
+	v = frexp(v, &e);
+	return ldexp(nearbyint(ldexp(v, bits)), e - bits);
+}
+
+static X operand_constant(gpu_cx *g, double v)
+{
+	return tx_cvt(g->p, g->plan->operand, tx_f32(g->p, v));
+}
+
+X gpu_scaled_product(gpu_cx *g, X row, X outer)
+{
+	double rest = gpu_product_scale(g) / gpu_row_scale(g) - 1, most, left;
+	X part;
+
+	if (rest == 0)
+		return mul(g, row, outer);
+	most = round_operand(g->plan->operand, rest);
+	left = rest - most;
+	part = mul(g, outer, operand_constant(g, most));
+	if (fabs(left) > SCALE_ERROR)
+		part = tx_3(g->p, TX_FMA, outer, operand_constant(g, most),
+			mul(g, outer, operand_constant(g, left)));
+	return tx_3(g->p, TX_FMA, row, outer, mul(g, row, part));
+}
+
 static X scaled_product(gpu_cx *g, const expr *a)
 {
 	int k = gpu_outer_factor(g->plan, a);
 	int x = model_stream_find(&g->plan->streams, a->arg[0]);
 	int q = x == k ? model_stream_find(&g->plan->streams, a->arg[1]) : x;
-	X row = packed_stream(g, q);
 
-	return tx_3(g->p, TX_FMA, row, packed_stream(g, k), mul(g, row, tx_frag(g->p, g->fine[k])));
+	return gpu_scaled_product(g, packed_stream(g, q), packed_stream(g, k));
 }
 
 /* Columns [k, k + cols) of A. A product of two 16-bit operands is computed on packed pairs, all else
@@ -90,8 +122,8 @@ static void build_columns(gpu_cx *g, int seg, X k, int cols)
 
 	if (gpu_is_product(g->plan, sg->a) && gpu_a_scale(g) == 1) {
 		tile_map(g->p, sg->a->at, tile_columns(g->a[seg], k, cols),
-			gpu_scales_vectors(g->plan) ? scaled_product(g, sg->a)
-						    : packed_product(g, sg->a));
+			gpu_product_scale(g) != 1 ? scaled_product(g, sg->a)
+						  : packed_product(g, sg->a));
 		return;
 	}
 	row_env(g, &e);

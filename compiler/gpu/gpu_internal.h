@@ -47,7 +47,6 @@ struct gpu_cx {
 	/* A stream that has no register tile, at a feature; NULL: there are none */
 	X (*stream_at)(gpu_cx *g, int s, X feature);
 	void *user;
-	tile_frag *fine[MODEL_MAX_STREAMS]; /* see gpu_scaled_stream; NULL elsewhere */
 	/* Where rows of an output meet on their way out in 16-byte stores, so many columns at a time;
 	 * NULL: every element is stored by itself. */
 	tile_buffer *results[MODEL_MAX_OUTPUTS];
@@ -180,15 +179,17 @@ double gpu_linear_scale(const row_form *m); /* in log2 units for a softmax; 1 un
 double gpu_a_scale(const gpu_cx *g);
 double gpu_c_scale(const gpu_cx *g);
 double gpu_score_scale(const gpu_cx *g);
-/* wgmma: where A = row stream * outer stream, one multiplication a score is saved by scaling the outer
- * vector, as the sum of two numbers so that nothing is lost: A = q * k + q * fine, rounded once.
- * Whether this is such a vector. */
-bool gpu_scaled_stream(const gpu_cx *g, int s);
-bool gpu_scales_vectors(const gpu_plan *p); /* whether there are any */
+/* wgmma: where A = row stream * outer stream, A is made with that scale, rounded once. Its power of two is
+ * in the rows from the start and costs nothing; what is left of it, 1 + g, is in the product:
+ * q k (1 + g) = fma(q, k, q (k g)), in which what rounding does to the small part is small. */
+double gpu_product_scale(const gpu_cx *g);
+double gpu_row_scale(const gpu_cx *g); /* its power of two */
 /* --- build.c --- */
 void gpu_build_a(gpu_cx *g);        /* A and c at g->outer */
 void gpu_build_segments(gpu_cx *g); /* A, from streams already in registers */
 void gpu_build_c(gpu_cx *g);
+/* The product of a row stream's and an outer stream's values in the operands' own type, scaled. */
+X gpu_scaled_product(gpu_cx *g, X row, X outer);
 /* Columns [k, k + cols) of A from rows in shared memory. */
 void gpu_build_columns(gpu_cx *g, int seg, X k, int cols);
 void gpu_add_step(gpu_cx *g); /* O += Gv(outer) * W, W = 0 */

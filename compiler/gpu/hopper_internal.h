@@ -51,7 +51,6 @@ typedef struct {
 	tile_buffer *rows; /* row streams on their way to registers */
 	tile_buffer *kept[MODEL_MAX_STREAMS];   /* row streams that stay, see plan->rows_again */
 	tile_buffer *staged[MODEL_MAX_STREAMS]; /* outer streams: one row an outer position */
-	tile_buffer *fine[MODEL_MAX_STREAMS];   /* what rounding left of a scaled one, or NULL */
 	tile_buffer *sums, *row_sums;           /* see hopper_merge.c; NULL: rows are not split */
 	/* registers */
 	tile_frag *s[2], *p;

@@ -48,20 +48,6 @@ tile_buffer *hopper_declare_staged(hopper *h, const model_stream *st, const char
 	return b;
 }
 
-/* The same of a scaled stream in two parts. */
-static void put_scaled_rows(hopper *h, int s, gpu_env *e)
-{
-	gpu_cx *g = h->g;
-	const model_stream *st = &h->plan->streams.item[s];
-	tile_buffer *b = h->staged[s], *fine = h->fine[s];
-	X v = op2(g, TX_MUL, hopper_row_value(h, st, e), tx_f32(g->p, gpu_linear_scale(g->m)));
-	X most = tx_cvt(g->p, b->type, v);
-
-	tile_fill(g->p, st->e->at, tile_all(b, NULL), most);
-	tile_fill(g->p, st->e->at, tile_all(fine, NULL),
-		tx_cvt(g->p, b->type, op2(g, TX_SUB, v, tx_cvt(g->p, TILE_F32, most))));
-}
-
 /* Position of a row of the staged vectors; beyond the last one that one again. */
 static X staged_position(hopper *h, X row)
 {
@@ -95,10 +81,7 @@ void hopper_stage(hopper *h)
 		for (int o = 0; o < last; o++)
 			e.coord[g->m->outer[o]->id] = g->outer[o];
 		e.coord[g->m->outer[last]->id] = staged_position(h, row);
-		if (h->fine[s])
-			put_scaled_rows(h, s, &e);
-		else
-			hopper_put_rows(h, h->staged[s], h->staged[s]->rows, st, &e);
+		hopper_put_rows(h, h->staged[s], h->staged[s]->rows, st, &e);
 	}
 	tile_commit(g->p, at);
 	tile_wait(g->p, at, 0);
@@ -229,8 +212,6 @@ void hopper_load_rest(hopper *h)
 {
 	gpu_cx *g = h->g;
 
-	for (int s = 0; s < h->plan->streams.count; s++)
-		load_vector(h, g->fine[s], h->fine[s], &h->plan->streams.item[s]);
 	for (int i = 0; i < g->m->segments; i++) {
 		int s = walked_factor(h, i);
 
@@ -254,7 +235,7 @@ void hopper_build(hopper *h)
 		q = model_stream_find(&h->plan->streams,
 			a->arg[expr_equal(a->arg[0], h->plan->streams.item[s].e) ? 1 : 0]);
 		tile_map(g->p, a->at, tile_whole(g->a[i]),
-			op2(g, TX_MUL, tx_frag(g->p, g->stream[q]), tx_frag(g->p, g->a[i])));
+			gpu_scaled_product(g, tx_frag(g->p, g->stream[q]), tx_frag(g->p, g->a[i])));
 	}
 	if (!walked)
 		gpu_build_segments(g);

@@ -480,19 +480,16 @@ static void build_next(hopper *h, void (*part)(hopper *))
 	set_outer(h);
 }
 
-static void build_c(hopper *h)
+/* A and c of a position and Gv of the one before. The loop's end keeps them behind the last softmax: among
+ * its exponentials they take registers that the next scores need. */
+static void prepare_position(hopper *h)
 {
+	if (!h->at.outer)
+		return;
+	set_outer(h);
+	hopper_build(h);
 	gpu_build_c(h->g);
-}
-
-/* The last P V of the position is left to the next one, with its Gv and its tile. */
-static void end_position(hopper *h)
-{
-	await_tile(h, h->value_full, h->steps - 1, at_first(h));
-	load_freed(h);
-	if (h->at.outer)
-		hopper_load_gv(h);
-	build_next(h, build_c);
+	add_position(h, previous_outer(h), hopper_load_gv);
 }
 
 /* The second scores, the first weights. */
@@ -533,6 +530,23 @@ static void middle_step(hopper *h, int step)
 		count_and_load(h, 0, 0, early_group(h), var(h, h->at.load), next_base(h));
 }
 
+/* The values of the last step, also where they share a tile with a step before: the branch keeps ptxas
+ * from moving the wait for P V, which follows, above the exponentials. */
+static void await_last(hopper *h)
+{
+	gpu_cx *g = h->g;
+	loc at = g->s->at;
+	bool always = tx_is_const(at_first(h), 1);
+
+	if (always && !first_of_tile(h, h->steps - 1))
+		return;
+	if (!always)
+		tile_if_begin(g->p, at, at_first(h));
+	tile_await(g->p, at, h->value_full, tile_of(h, h->steps - 1), var(h, h->at.parity));
+	if (!always)
+		tile_end(g->p);
+}
+
 /* The last step but one: no scores are left to issue, and nothing stays in flight behind it. */
 static void late_step(hopper *h)
 {
@@ -543,15 +557,15 @@ static void late_step(hopper *h)
 	fence(h, false, g->sum, h->p, NULL);
 	value_product(h, step, tile_of(h, step), zero_first(h, step));
 	load_freed(h);
+	build_next(h, hopper_load_vectors);
 	wait(h, 1, true, h->s[(step + 1) & 1], NULL);
 	keys_done(h, step + 1);
 	/* A's registers are free */
 	if (h->steps < 3)
 		build_next(h, hopper_load_rows);
-	build_next(h, hopper_load_vectors);
 	build_next(h, hopper_load_rest);
-	build_next(h, hopper_build);
 	softmax(h, step + 1);
+	await_last(h);
 	wait(h, 0, false, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
@@ -568,6 +582,7 @@ static void drain(hopper *h, X count)
 	if (h->loads)
 		owed_done(h, op2(g, TX_LT, count, h->loads));
 	load_freed(h);
+	add_position(h, last, hopper_load_gv);
 	add_position(h, last, hopper_load_own_gv);
 	add_position(h, last, hopper_add_step);
 }
@@ -596,7 +611,7 @@ static void position(hopper *h)
 	for (int step = 0; step + 2 < h->steps; step++)
 		middle_step(h, step);
 	late_step(h);
-	end_position(h);
+	load_freed(h);
 }
 
 /* `count` times `keys` keys from the newest, the first of them from `base` on; with `loads`, that
@@ -630,6 +645,7 @@ static void pipeline(hopper *h, int keys, X count, X base, X loads)
 	position(h);
 	advance(h);
 	tile_break(g->p, at, op2(g, TX_EQ, var(h, h->at.block), count));
+	prepare_position(h);
 	tile_end(g->p);
 	drain(h, count);
 	tile_end(g->p);

@@ -11,6 +11,7 @@
 enum {
 	REGISTERS_OTHER = 16, /* addresses, row vectors, loop counters */
 	REGISTERS_AIM = 250,
+	REGISTERS_MOST = 272,     /* estimated: what a schedule asks for may be tried up to there */
 	REGISTERS_OF_THREE = 160, /* in three warpgroups */
 	REGISTERS_OF_FOUR = 120,
 	CHUNK = 32,            /* outer vectors staged at a time */
@@ -126,8 +127,7 @@ static int making_registers(const gpu_plan *p)
 }
 
 /* While scores are made, their tiles and A are there; while A is made, the scores' registers are free
- * and what it is made from is there, but for vectors of each row's own: those are where A will be. A
- * scaled vector is two. */
+ * and what it is made from is there, but for vectors of each row's own: those are where A will be. */
 static int register_need(const gpu_plan *p, int key_tile)
 {
 	const row_form *m = p->form;
@@ -140,7 +140,7 @@ static int register_need(const gpu_plan *p, int key_tile)
 	if (!p->rows_again)
 		return n + a + rows + scoring + larger(vectors - key_tile / 2, 0);
 	making = rows + making_registers(p);
-	making += p->own ? 0 : (gpu_scales_vectors(p) ? 2 : 1) * vectors;
+	making += p->own ? 0 : vectors;
 	return n + a + larger(scoring, making);
 }
 
@@ -149,9 +149,8 @@ static int64_t shared_need(const gpu_plan *p)
 	const row_form *m = p->form;
 	int64_t bytes = BARRIERS, first = 0, rows = 0;
 
-	if (p->own)
+	if (m->outers)
 		bytes += (int64_t)p->rows * gpu_kept_words(m) * 4;
-
 	for (int i = 0; i < m->segments; i++)
 		bytes += (int64_t)p->resident * pad(m->segment[i].d->extent, 64) * 2;
 	for (int i = 0; i < m->outputs; i++)
@@ -165,12 +164,10 @@ static int64_t shared_need(const gpu_plan *p)
 		const model_stream *st = &p->streams.item[i];
 		int cols = pad(st->d->extent, 16);
 
-		/* of a scaled one two */
 		if (st->outer >= 0)
-			bytes += pad((int64_t)hopper_staged_rows(p, st) *
-						 hopper_staged_cols(p, st) * 2,
-					 1024) *
-				 (gpu_scales_vectors(p) && is_of_a(m, st) ? 2 : 1);
+			bytes += pad(
+				(int64_t)hopper_staged_rows(p, st) * hopper_staged_cols(p, st) * 2,
+				1024);
 		else if (p->rows_again)
 			bytes += pad((int64_t)p->rows * hopper_kept_cols(st) * 2, 1024);
 		else if ((int64_t)p->rows * cols * 2 > rows)
@@ -295,9 +292,13 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 	p->key_tile = widest_tile(p, p->rows > 192                    ? REGISTERS_OF_FOUR
 				     : p->rows > 128 || two_blocks(p) ? REGISTERS_OF_THREE
 								      : REGISTERS_AIM);
-	if (!asked(x, p->key_tile, 16, 256, &p->key_tile, d) || !p->key_tile)
+	if (!asked(x, p->key_tile, 16, 256, &p->key_tile, d))
 		return false;
 	p->registers = register_need(p, p->key_tile);
+	if (p->registers > REGISTERS_MOST)
+		p->key_tile = 0;
+	if (!p->key_tile)
+		return false;
 	p->load = p->key_tile;
 	while (p->load < 64)
 		p->load *= 2;

@@ -68,11 +68,6 @@ void gpu_declare_stream(gpu_cx *g, int s)
 			tile_columnv(g->p, st->e->at, stream_name(g, st, "outer", "outer_op"),
 				g->plan->operand, LAYOUT_OPA, cols);
 		g->stream[s]->what = "outer key of this step";
-		if (!gpu_scaled_stream(g, s))
-			return;
-		g->fine[s] = tile_columnv(g->p, st->e->at, stream_name(g, st, "fine", "outer_fine"),
-			g->plan->operand, LAYOUT_OPA, cols);
-		g->fine[s]->what = "what rounding left of it";
 	}
 }
 

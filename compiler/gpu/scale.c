@@ -1,8 +1,9 @@
 /* scale.c: which products of streams A is, and where a linear score is scaled.
  * in:  the plan, the row form's A and f
- * out: the factors of A, c and the f32 scores; which outer vectors are scaled; when A is a product in the
- * operands' own type, and when it takes two operands */
+ * out: the factors of A, c, rows and the f32 scores; when A is a product in the operands' own type, and
+ * when it takes two operands */
 #include "gpu/gpu_internal.h"
+#include <math.h>
 
 double gpu_linear_scale(const row_form *m)
 {
@@ -42,9 +43,9 @@ bool gpu_in_two_parts(const gpu_plan *p, int seg)
 
 /* --- where a linear score is scaled --- */
 
-/* In the f32 scores, so that A = q stays exact and A = q * k is rounded once; in A and c, where A is
- * computed in f32 anyway; in an outer vector (gpu_scaled_stream). */
-typedef enum { SCALE_SCORES, SCALE_A, SCALE_OUTER } scale_place;
+/* In the f32 scores, so that A = q stays exact; in A and c, where A is computed in f32 anyway; in the
+ * product A = q * k (gpu_product_scale). */
+typedef enum { SCALE_SCORES, SCALE_A, SCALE_PRODUCT } scale_place;
 
 /* The outer stream of A = row stream * outer stream; -1: A is something else. */
 int gpu_outer_factor(const gpu_plan *p, const expr *a)
@@ -60,19 +61,13 @@ int gpu_outer_factor(const gpu_plan *p, const expr *a)
 	return p->streams.item[x].outer < 0 ? y : x;
 }
 
-static bool has_outer_factors(const gpu_plan *p)
+static bool are_products(const gpu_plan *p)
 {
 	const row_form *m = p->form;
 
-	for (int i = 0; i < m->segments; i++) {
-		int s = gpu_outer_factor(p, m->segment[i].a);
-
-		if (s < 0)
+	for (int i = 0; i < m->segments; i++)
+		if (gpu_outer_factor(p, m->segment[i].a) < 0)
 			return false;
-		for (int o = 0; o < m->outputs; o++) /* read as it is there */
-			if (m->output[o].e == p->streams.item[s].d)
-				return false;
-	}
 	return m->segments > 0;
 }
 
@@ -87,18 +82,12 @@ static scale_place scale_of(const gpu_plan *p)
 	for (int i = 0; i < m->segments; i++)
 		if (!gpu_is_product(p, m->segment[i].a))
 			return SCALE_A;
-	/* rows that walk on their own would read twice as many vectors */
-	return !p->own && has_outer_factors(p) ? SCALE_OUTER : SCALE_SCORES;
+	return are_products(p) ? SCALE_PRODUCT : SCALE_SCORES;
 }
 
 static scale_place scale_where(const gpu_cx *g)
 {
 	return scale_of(g->plan);
-}
-
-bool gpu_scales_vectors(const gpu_plan *p)
-{
-	return scale_of(p) == SCALE_OUTER;
 }
 
 double gpu_a_scale(const gpu_cx *g)
@@ -116,12 +105,12 @@ double gpu_score_scale(const gpu_cx *g)
 	return scale_where(g) == SCALE_SCORES ? gpu_linear_scale(g->m) : 1;
 }
 
-bool gpu_scaled_stream(const gpu_cx *g, int s)
+double gpu_product_scale(const gpu_cx *g)
 {
-	if (scale_where(g) != SCALE_OUTER)
-		return false;
-	for (int i = 0; i < g->m->segments; i++)
-		if (gpu_outer_factor(g->plan, g->m->segment[i].a) == s)
-			return true;
-	return false;
+	return scale_where(g) == SCALE_PRODUCT ? gpu_linear_scale(g->m) : 1;
+}
+
+double gpu_row_scale(const gpu_cx *g)
+{
+	return exp2(round(log2(gpu_product_scale(g))));
 }

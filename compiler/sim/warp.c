@@ -346,10 +346,11 @@ void sim_mma(sim_block *b, const sim_stmt *s)
 
 /* --- row vectors --- */
 
+/* A GPU's arithmetic gives one NaN, whatever NaN comes in. */
 static float join(tile_word how, float a, float b)
 {
 	if (how == WORD_SUM)
-		return a + b;
+		return a + b == a + b ? a + b : NAN;
 	if (a != a || b != b)
 		return a != a ? b : a;
 	return a > b || (a == b && !signbit(a)) ? a : b;

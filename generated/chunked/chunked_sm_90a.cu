@@ -475,6 +475,7 @@ chunked_sm_90a(
                         s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
+                value_full.await(0, parity);
                 wgmma_wait<0>(acc, w);
                 if (load_2) {
                     value_done.arrive(1);
@@ -485,7 +486,6 @@ chunked_sm_90a(
                     for (int i = 0; i < 4; i++)
                         w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                 s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                value_full.await(0, parity);
                 if (load_2 && warp == 0) {
                     // every warp is done with this tile: load the next block's
                     key_done.await(0, parity);
@@ -637,6 +637,7 @@ chunked_sm_90a(
                         s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                         l[i / 2] += s_odd[n][i];
                     }
+                value_full.await(2 - block_3 * 2, parity);
                 wgmma_wait<0>(acc, w);
                 #pragma unroll
                 for (int n = 0; n < 4; n++)
@@ -644,7 +645,6 @@ chunked_sm_90a(
                     for (int i = 0; i < 4; i++)
                         w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                 s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                value_full.await(2 - block_3 * 2, parity);
                 block_3 = block_3 + 1;
                 base_2 = base_2 - 128;
                 if (block_3 == units)

@@ -3,7 +3,7 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  202824 bytes, dynamic
+// shared  206920 bytes, dynamic
 //         k2_tiles: 4 x 64 x 128 bf16
 //         v2_tiles: 4 x 64 x 128 bf16
 //         rows: 128 x 104 bf16
@@ -12,6 +12,7 @@
 //         outer_vectors_2: 32 x 96 bf16
 //         outer_vectors_3: 32 x 96 bf16
 //         results: 128 x 96 bf16, in the memory of v2_tiles
+//         row_words: 128 x 8 f32
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
 //         done: 2 counters
@@ -107,9 +108,11 @@ determinant_sm_90a(
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 96, 0> outer_vectors_3(shared + 196608);
     const shared_buffer<bf16, 128, 96, 2> results(shared + 65536);   // results on their way out
-    const mbarriers<4> key_full(shared + 202752);
-    const mbarriers<4> value_full(shared + 202784);
-    const counters<2> done(shared + 202816);
+    // the first and last key of each row, its position, its outer windows
+    const shared_buffer<float, 128, 8, 1> row_words(shared + 202752);
+    const mbarriers<4> key_full(shared + 206848);
+    const mbarriers<4> value_full(shared + 206880);
+    const counters<2> done(shared + 206912);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -142,6 +145,30 @@ determinant_sm_90a(
     const int j_high = min(N - 1, i1);
     const int j_full_low = max(0, i1 - W1 + 1);
     const int j_full_high = min(N - 1, i0);
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1), heads)
+                - W2 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 1 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 2 + col) = __int_as_float(floor_div(min(row0 + row, rows_total - 1), heads));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 4 + col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1),
+                heads) - W1 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 5 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
@@ -375,21 +402,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            }
-
-                            // spec:21  window k in (i - W2, i]
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++) {
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                            }
-
-                            // spec:20  window j in (i - W1, i]
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++) {
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -442,11 +459,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -494,11 +511,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -552,11 +569,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -604,11 +621,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -686,11 +703,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -745,11 +762,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -787,7 +804,6 @@ determinant_sm_90a(
                     for (int k = 0; k < 2; k++)
                         wgmma_trans_n96_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 6; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
@@ -798,19 +814,7 @@ determinant_sm_90a(
                         ldmatrix(k1_outer_2[n], k1_outer_2[n + 1],
                                 outer_vectors_2.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            float both[2];
-                            #pragma unroll
-                            for (int e = 0; e < 2; e++)
-                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
-                                        unpack_bf16(k1_outer[n][i / 2], e))
-                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
-                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
-                            a[n][i] = pack_bf16(both[0], both[1]);
-                        }
+                    wgmma_wait<1>(s_odd, a);
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -819,11 +823,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -846,6 +850,9 @@ determinant_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_2 == 0) {
+                        value_full.await(0, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -853,11 +860,6 @@ determinant_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 6; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_3.at(step_2,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
                     if (step_2 == 0) {
                         block_2 = block_2 + 1;
@@ -866,6 +868,24 @@ determinant_sm_90a(
                     }
                     if (block_2 == blocks_2)
                         break;
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
+                                        unpack_bf16(k1_outer[n][i / 2], e))
+                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
+                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
+                    #pragma unroll
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_3.at(step_2 == 0 ? chunk_steps - 1 : step_2 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -893,6 +913,11 @@ determinant_sm_90a(
                         }
                     }
                 }
+                #pragma unroll
+                for (int n = 0; n < 6; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_3.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 12; n++)
                     #pragma unroll
@@ -998,11 +1023,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -1040,14 +1065,6 @@ determinant_sm_90a(
                         wgmma_trans_n96_bf16(pv, w[k],
                                 v2_tiles.mn_major(3 - block_3, 32 + 16 * k, 0), k > 0);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
-                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
-                    #pragma unroll
-                    for (int n = 0; n < 6; n++)
-                        ldmatrix(q_rows_2[n],
-                                rows_2.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                     #pragma unroll
                     for (int n = 0; n < 6; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
@@ -1058,19 +1075,14 @@ determinant_sm_90a(
                         ldmatrix(k1_outer_2[n], k1_outer_2[n + 1],
                                 outer_vectors_2.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 6; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            float both[2];
-                            #pragma unroll
-                            for (int e = 0; e < 2; e++)
-                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
-                                        unpack_bf16(k1_outer[n][i / 2], e))
-                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
-                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
-                            a[n][i] = pack_bf16(both[0], both[1]);
-                        }
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        ldmatrix(q_rows_2[n],
+                                rows_2.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                     if (!seen_2) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_3;
@@ -1079,11 +1091,11 @@ determinant_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -1106,6 +1118,9 @@ determinant_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_3 == 0) {
+                        value_full.await(3 - block_3, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -1113,11 +1128,6 @@ determinant_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 6; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_3.at(step_3,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
                     if (step_3 == 0) {
                         block_3 = block_3 + 1;
@@ -1125,6 +1135,24 @@ determinant_sm_90a(
                     }
                     if (block_3 == units)
                         break;
+                    #pragma unroll
+                    for (int n = 0; n < 6; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = (__fmul_rn(unpack_bf16(q_rows[n][i], e),
+                                        unpack_bf16(k1_outer[n][i / 2], e))
+                                        - __fmul_rn(unpack_bf16(q_rows_2[n][i], e),
+                                        unpack_bf16(k1_outer_2[n][i / 2], e))) * 0.14724445f;
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
+                    #pragma unroll
+                    for (int n = 0; n < 6; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_3.at(step_3 == 0 ? chunk_steps - 1 : step_3 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -1133,6 +1161,11 @@ determinant_sm_90a(
                             true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
+                #pragma unroll
+                for (int n = 0; n < 6; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_3.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 12; n++)
                     #pragma unroll
@@ -1324,12 +1357,11 @@ determinant_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number2 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number2
                                                     && number2 <= j_last[i] ? k_first[i]
@@ -1406,12 +1438,11 @@ determinant_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number3 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number3
                                                     && number3 <= j_last[i] ? k_first[i]

@@ -3,13 +3,14 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  182344 bytes, dynamic
+// shared  186440 bytes, dynamic
 //         k2_tiles: 4 x 64 x 128 bf16
 //         v2_tiles: 4 x 64 x 128 bf16
 //         rows: 128 x 136 bf16
 //         outer_vectors: 32 x 128 bf16
 //         outer_vectors_2: 32 x 128 bf16
 //         results: 128 x 128 bf16, in the memory of v2_tiles
+//         row_words: 128 x 8 f32
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
 //         done: 2 counters
@@ -108,9 +109,11 @@ pairwise_sm_90a(
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 174080);
     const shared_buffer<bf16, 128, 128, 3> results(shared + 65536);  // results on their way out
-    const mbarriers<4> key_full(shared + 182272);
-    const mbarriers<4> value_full(shared + 182304);
-    const counters<2> done(shared + 182336);
+    // the first and last key of each row, its position, its outer windows
+    const shared_buffer<float, 128, 8, 1> row_words(shared + 182272);
+    const mbarriers<4> key_full(shared + 186368);
+    const mbarriers<4> value_full(shared + 186400);
+    const counters<2> done(shared + 186432);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -143,6 +146,30 @@ pairwise_sm_90a(
     const int j_high = min(N - 1, i1);
     const int j_full_low = max(0, i1 - W1 + 1);
     const int j_full_high = min(N - 1, i0);
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1), heads)
+                - W2 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 1 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 2 + col) = __int_as_float(floor_div(min(row0 + row, rows_total - 1), heads));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 4 + col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1),
+                heads) - W1 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 5 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
@@ -386,21 +413,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                        }
-
-                        // spec:20  window k in (i - W2, i]
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                        }
-
-                        // spec:19  window j in (i - W1, i]
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number2 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -458,11 +475,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number3 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -514,11 +531,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number4 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number4 && number4 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -576,11 +593,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number5 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number5 && number5 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -632,11 +649,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number6 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number6 && number6 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -718,11 +735,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number7 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number7 && number7 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -777,11 +794,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number8 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number8 && number8 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -819,23 +836,12 @@ pairwise_sm_90a(
                     for (int k = 0; k < 2; k++)
                         wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 8; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
                                 outer_vectors.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            float both[2];
-                            #pragma unroll
-                            for (int e = 0; e < 2; e++)
-                                both[e] = (unpack_bf16(q_rows[n][i], e)
-                                        + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
-                            a[n][i] = pack_bf16(both[0], both[1]);
-                        }
+                    wgmma_wait<1>(s_odd, a);
                     const int number8 = j_chunk + step_2;
                     if (k_full_low <= base && base + 31 <= k_full_high && j_full_low <= number8
                             && number8 <= j_full_high) {
@@ -848,11 +854,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number9 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number9 && number9 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -874,6 +880,9 @@ pairwise_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_2 == 0) {
+                        value_full.await(0, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -881,11 +890,25 @@ pairwise_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
+                    if (step_2 == 0) {
+                        block_2 = block_2 + 1;
+                        base = base - 256;
+                        parity = 1 - parity;
+                    }
+                    if (block_2 == blocks_2)
+                        break;
                     #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_2.at(step_2,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = (unpack_bf16(q_rows[n][i], e)
+                                        + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
                     float sum_2[2];
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
@@ -897,9 +920,8 @@ pairwise_sm_90a(
                             const int64_t number9 = d_2 + lane % 4;
                             sum_2[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
                                     + row_h[i] * q_stride_H + number9]),
-                                    float(k1[b * k1_stride_B
-                                    + (j_chunk + (step_2 + 1 == chunk_steps ? 0 : step_2 + 1))
-                                    * k1_stride_j + g * k1_stride_G + number9]));
+                                    float(k1[b * k1_stride_B + (j_chunk + step_2) * k1_stride_j
+                                    + g * k1_stride_G + number9]));
                         }
                     }
                     #pragma unroll
@@ -907,14 +929,11 @@ pairwise_sm_90a(
                         sum_2[i] = quad_sum(sum_2[i]);
                         c[i] = __fmul_rn(sum_2[i], 0.12751743f);
                     }
-                    step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                    if (step_2 == 0) {
-                        block_2 = block_2 + 1;
-                        base = base - 256;
-                        parity = 1 - parity;
-                    }
-                    if (block_2 == blocks_2)
-                        break;
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_2 == 0 ? chunk_steps - 1 : step_2 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -942,6 +961,11 @@ pairwise_sm_90a(
                         }
                     }
                 }
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_2.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -1059,11 +1083,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number2 = j_chunk + step_3;
                             k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -1101,26 +1125,15 @@ pairwise_sm_90a(
                         wgmma_trans_n128_bf16(pv, w[k],
                                 v2_tiles.mn_major(3 - block_3, 32 + 16 * k, 0), k > 0);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                     #pragma unroll
                     for (int n = 0; n < 8; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
                                 outer_vectors.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            float both[2];
-                            #pragma unroll
-                            for (int e = 0; e < 2; e++)
-                                both[e] = (unpack_bf16(q_rows[n][i], e)
-                                        + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
-                            a[n][i] = pack_bf16(both[0], both[1]);
-                        }
+                        ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                     const int number2 = j_chunk + step_3;
                     if (k_full_low <= base_2 && base_2 + 31 <= k_full_high && j_full_low <= number2
                             && number2 <= j_full_high) {
@@ -1133,11 +1146,11 @@ pairwise_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number3 = j_chunk + step_3;
                             k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -1159,6 +1172,9 @@ pairwise_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_3 == 0) {
+                        value_full.await(3 - block_3, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -1166,11 +1182,24 @@ pairwise_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                    step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
+                    if (step_3 == 0) {
+                        block_3 = block_3 + 1;
+                        base_2 = base_2 - 64;
+                    }
+                    if (block_3 == units)
+                        break;
                     #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_2.at(step_3,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++) {
+                            float both[2];
+                            #pragma unroll
+                            for (int e = 0; e < 2; e++)
+                                both[e] = (unpack_bf16(q_rows[n][i], e)
+                                        + unpack_bf16(k1_outer[n][i / 2], e)) * 0.12751743f;
+                            a[n][i] = pack_bf16(both[0], both[1]);
+                        }
                     float sum_4[2];
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
@@ -1182,9 +1211,8 @@ pairwise_sm_90a(
                             const int64_t number3 = d_4 + lane % 4;
                             sum_4[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
                                     + row_h[i] * q_stride_H + number3]),
-                                    float(k1[b * k1_stride_B
-                                    + (j_chunk + (step_3 + 1 == chunk_steps ? 0 : step_3 + 1))
-                                    * k1_stride_j + g * k1_stride_G + number3]));
+                                    float(k1[b * k1_stride_B + (j_chunk + step_3) * k1_stride_j
+                                    + g * k1_stride_G + number3]));
                         }
                     }
                     #pragma unroll
@@ -1192,13 +1220,11 @@ pairwise_sm_90a(
                         sum_4[i] = quad_sum(sum_4[i]);
                         c[i] = __fmul_rn(sum_4[i], 0.12751743f);
                     }
-                    step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                    if (step_3 == 0) {
-                        block_3 = block_3 + 1;
-                        base_2 = base_2 - 64;
-                    }
-                    if (block_3 == units)
-                        break;
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_3 == 0 ? chunk_steps - 1 : step_3 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -1207,6 +1233,11 @@ pairwise_sm_90a(
                             true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_2.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -1412,12 +1443,11 @@ pairwise_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number2 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number2
                                                     && number2 <= j_last[i] ? k_first[i]
@@ -1494,12 +1524,11 @@ pairwise_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number3 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number3
                                                     && number3 <= j_last[i] ? k_first[i]

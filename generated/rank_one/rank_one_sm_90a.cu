@@ -3,13 +3,14 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  180296 bytes, dynamic
+// shared  184392 bytes, dynamic
 //         k2_tiles: 4 x 64 x 128 bf16
 //         v2_tiles: 4 x 64 x 128 bf16
 //         outer_vectors: 32 x 128 bf16
 //         outer_vectors_2: 32 x 128 bf16
 //         rows: 128 x 128 bf16
 //         results: 128 x 128 bf16, in the memory of v2_tiles
+//         row_words: 128 x 8 f32
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
 //         done: 2 counters
@@ -108,9 +109,11 @@ rank_one_sm_90a(
     // row operands on their way to registers
     const shared_buffer<bf16, 128, 128, 3> rows(shared + 147456);
     const shared_buffer<bf16, 128, 128, 3> results(shared + 65536);  // results on their way out
-    const mbarriers<4> key_full(shared + 180224);
-    const mbarriers<4> value_full(shared + 180256);
-    const counters<2> done(shared + 180288);
+    // the first and last key of each row, its position, its outer windows
+    const shared_buffer<float, 128, 8, 1> row_words(shared + 180224);
+    const mbarriers<4> key_full(shared + 184320);
+    const mbarriers<4> value_full(shared + 184352);
+    const counters<2> done(shared + 184384);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -143,6 +146,30 @@ rank_one_sm_90a(
     const int j_high = min(N - 1, i1);
     const int j_full_low = max(0, i1 - W1 + 1);
     const int j_full_high = min(N - 1, i0);
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1), heads)
+                - W2 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 1 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 2 + col) = __int_as_float(floor_div(min(row0 + row, rows_total - 1), heads));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 4 + col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1),
+                heads) - W1 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 5 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
@@ -372,21 +399,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                        }
-
-                        // spec:20  window k in (i - W2, i]
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                        }
-
-                        // spec:19  window j in (i - W1, i]
-                        #pragma unroll
-                        for (int i = 0; i < 2; i++) {
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number2 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -444,11 +461,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number3 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -500,11 +517,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number4 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number4 && number4 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -562,11 +579,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number5 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number5 && number5 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -618,11 +635,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number6 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number6 && number6 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -704,11 +721,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number7 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number7 && number7 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -760,11 +777,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number8 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number8 && number8 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -815,11 +832,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number9 = j_chunk + step_2;
                             k_first[i] = j_first[i] <= number9 && number9 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -841,6 +858,9 @@ rank_one_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_2 == 0) {
+                        value_full.await(0, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -848,11 +868,14 @@ rank_one_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors.at(step_2,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
+                    if (step_2 == 0) {
+                        block_2 = block_2 + 1;
+                        base = base - 256;
+                        parity = 1 - parity;
+                    }
+                    if (block_2 == blocks_2)
+                        break;
                     float sum_2[2];
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
@@ -864,9 +887,8 @@ rank_one_sm_90a(
                             const int64_t number9 = d_2 + lane % 4;
                             sum_2[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
                                     + row_h[i] * q_stride_H + number9]),
-                                    float(k1[b * k1_stride_B
-                                    + (j_chunk + (step_2 + 1 == chunk_steps ? 0 : step_2 + 1))
-                                    * k1_stride_j + g * k1_stride_G + number9]));
+                                    float(k1[b * k1_stride_B + (j_chunk + step_2) * k1_stride_j
+                                    + g * k1_stride_G + number9]));
                         }
                     }
                     #pragma unroll
@@ -874,14 +896,11 @@ rank_one_sm_90a(
                         sum_2[i] = quad_sum(sum_2[i]);
                         c[i] = sum_2[i];
                     }
-                    step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                    if (step_2 == 0) {
-                        block_2 = block_2 + 1;
-                        base = base - 256;
-                        parity = 1 - parity;
-                    }
-                    if (block_2 == blocks_2)
-                        break;
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors.at(step_2 == 0 ? chunk_steps - 1 : step_2 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -909,6 +928,11 @@ rank_one_sm_90a(
                         }
                     }
                 }
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -1008,11 +1032,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number2 = j_chunk + step_3;
                             k_first[i] = j_first[i] <= number2 && number2 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -1063,11 +1087,11 @@ rank_one_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             const int row = 16 * warp + lane / 4 + 8 * i;
-                            row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                            k_last[i] = min(row_i[i], N - 1);
-                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                            j_last[i] = min(row_i[i], N - 1);
+                            k_first[i] = __float_as_int(row_words(row, 0));
+                            k_last[i] = __float_as_int(row_words(row, 1));
+                            row_i[i] = __float_as_int(row_words(row, 2));
+                            j_first[i] = __float_as_int(row_words(row, 4));
+                            j_last[i] = __float_as_int(row_words(row, 5));
                             const int number3 = j_chunk + step_3;
                             k_first[i] = j_first[i] <= number3 && number3 <= j_last[i] ? k_first[i]
                                     : 2147483647;
@@ -1089,6 +1113,9 @@ rank_one_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i] * 0.12751743f);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_3 == 0) {
+                        value_full.await(3 - block_3, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -1096,11 +1123,13 @@ rank_one_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors.at(step_3,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                    step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
+                    if (step_3 == 0) {
+                        block_3 = block_3 + 1;
+                        base_2 = base_2 - 64;
+                    }
+                    if (block_3 == units)
+                        break;
                     float sum_4[2];
                     #pragma unroll
                     for (int i = 0; i < 2; i++)
@@ -1112,9 +1141,8 @@ rank_one_sm_90a(
                             const int64_t number3 = d_4 + lane % 4;
                             sum_4[i] += __fmul_rn(float(q[b * q_stride_B + row_i[i] * q_stride_i
                                     + row_h[i] * q_stride_H + number3]),
-                                    float(k1[b * k1_stride_B
-                                    + (j_chunk + (step_3 + 1 == chunk_steps ? 0 : step_3 + 1))
-                                    * k1_stride_j + g * k1_stride_G + number3]));
+                                    float(k1[b * k1_stride_B + (j_chunk + step_3) * k1_stride_j
+                                    + g * k1_stride_G + number3]));
                         }
                     }
                     #pragma unroll
@@ -1122,13 +1150,11 @@ rank_one_sm_90a(
                         sum_4[i] = quad_sum(sum_4[i]);
                         c[i] = sum_4[i];
                     }
-                    step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                    if (step_3 == 0) {
-                        block_3 = block_3 + 1;
-                        base_2 = base_2 - 64;
-                    }
-                    if (block_3 == units)
-                        break;
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors.at(step_3 == 0 ? chunk_steps - 1 : step_3 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -1137,6 +1163,11 @@ rank_one_sm_90a(
                             true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -1322,12 +1353,11 @@ rank_one_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number2 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number2
                                                     && number2 <= j_last[i] ? k_first[i]
@@ -1404,12 +1434,11 @@ rank_one_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number3 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number3
                                                     && number3 <= j_last[i] ? k_first[i]

@@ -3,7 +3,7 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  94280 bytes, dynamic
+// shared  98376 bytes, dynamic
 //         k3_tiles: 4 x 64 x 64 bf16
 //         v3_tiles: 4 x 64 x 64 bf16
 //         rows: 128 x 72 bf16
@@ -12,6 +12,7 @@
 //         outer_vectors_3: 1 x 64 bf16
 //         outer_vectors_4: 32 x 64 bf16
 //         results: 128 x 64 bf16, in the memory of v3_tiles
+//         row_words: 128 x 8 f32
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
 //         done: 2 counters
@@ -107,9 +108,11 @@ three_simplicial_sm_90a(
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 64, 0> outer_vectors_4(shared + 90112);
     const shared_buffer<bf16, 128, 64, 3> results(shared + 32768);  // results on their way out
-    const mbarriers<4> key_full(shared + 94208);
-    const mbarriers<4> value_full(shared + 94240);
-    const counters<2> done(shared + 94272);
+    // the first and last key of each row, its position, its outer windows
+    const shared_buffer<float, 128, 8, 1> row_words(shared + 94208);
+    const mbarriers<4> key_full(shared + 98304);
+    const mbarriers<4> value_full(shared + 98336);
+    const counters<2> done(shared + 98368);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -146,6 +149,40 @@ three_simplicial_sm_90a(
     const int k_high = min(N - 1, i1);
     const int k_full_low = max(0, i1 - W2 + 1);
     const int k_full_high = min(N - 1, i0);
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1), heads)
+                - W3 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 1 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 2 + col) = __int_as_float(floor_div(min(row0 + row, rows_total - 1), heads));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 4 + col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1),
+                heads) - W1 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 5 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 6 + col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1),
+                heads) - W2 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 7 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
@@ -430,28 +467,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                }
-
-                                // spec:25  window l in (i - W3, i]
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++) {
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                }
-
-                                // spec:23  window j in (i - W1, i]
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++) {
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                }
-
-                                // spec:24  window k in (i - W2, i]
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++) {
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_2;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -512,13 +534,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_2;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -573,13 +595,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_2;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -641,13 +663,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_2;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -702,13 +724,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_2;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -788,13 +810,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_2;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -853,13 +875,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_2;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -900,7 +922,6 @@ three_simplicial_sm_90a(
                             wgmma_trans_n64_bf16(pv, w[k4], v3_tiles.mn_major(0, 32 + 16 * k4, 0),
                                     true);
                         wgmma_commit();
-                        wgmma_wait<1>(s_odd, a, a_rest);
                         #pragma unroll
                         for (int n = 0; n < 4; n += 2)
                             ldmatrix(k1_outer[n], k1_outer[n + 1],
@@ -911,6 +932,64 @@ three_simplicial_sm_90a(
                             ldmatrix(k2_outer[n], k2_outer[n + 1],
                                     outer_vectors_2.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
                                     16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                        wgmma_wait<1>(s_odd, a, a_rest);
+                        if (!seen) {
+                            // a tile that some row sees in part
+                            const int number2 = k_chunk + step_2;
+                            if (!(l_full_low <= base && base + 31 <= l_full_high && j_full_low <= j
+                                    && j <= j_full_high && k_full_low <= number2
+                                    && number2 <= k_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
+                                    const int number3 = k_chunk + step_2;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                        const int base2 = base + col;
+                                        s_odd[n][i] = l_first[i / 2] <= base2
+                                                && base2 <= l_last[i / 2] ? s_odd[n][i] : -INFINITY;
+                                    }
+                            }
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                s_odd[n][i] = ex2(s_odd[n][i]);
+                                l[i / 2] += s_odd[n][i];
+                            }
+                        if (step_2 == 0) {
+                            value_full.await(0, parity);
+                        }
+                        wgmma_wait<0>(pv, w);
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                        s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                        step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
+                        if (step_2 == 0) {
+                            block_2 = block_2 + 1;
+                            base = base - 256;
+                            parity = 1 - parity;
+                        }
+                        if (block_2 == blocks_2)
+                            break;
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
                             #pragma unroll
@@ -936,68 +1015,15 @@ three_simplicial_sm_90a(
                                             - unpack_bf16(a[n][i], e);
                                 a_rest[n][i] = pack_bf16(both[0], both[1]);
                             }
-                        if (!seen) {
-                            // a tile that some row sees in part
-                            const int number2 = k_chunk + step_2;
-                            if (!(l_full_low <= base && base + 31 <= l_full_high && j_full_low <= j
-                                    && j <= j_full_high && k_full_low <= number2
-                                    && number2 <= k_full_high)) {
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++) {
-                                    const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
-                                    const int number3 = k_chunk + step_2;
-                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
-                                            && k_first[i] <= number3 && number3 <= k_last[i]
-                                            ? l_first[i] : 2147483647;
-                                }
-                                #pragma unroll
-                                for (int n = 0; n < 4; n++)
-                                    #pragma unroll
-                                    for (int i = 0; i < 4; i++) {
-                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                        const int base2 = base + col;
-                                        s_odd[n][i] = l_first[i / 2] <= base2
-                                                && base2 <= l_last[i / 2] ? s_odd[n][i] : -INFINITY;
-                                    }
-                            }
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                s_odd[n][i] = ex2(s_odd[n][i]);
-                                l[i / 2] += s_odd[n][i];
-                            }
-                        wgmma_wait<0>(pv, w);
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
-                                        s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i;
                                 v_outer[n][i] = float(outer_vectors_3(0, col))
-                                        * float(outer_vectors_4(step_2, col));
+                                        * float(outer_vectors_4(step_2 == 0 ? chunk_steps - 1
+                                        : step_2 - 1, col));
                             }
-                        step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
-                        if (step_2 == 0) {
-                            block_2 = block_2 + 1;
-                            base = base - 256;
-                            parity = 1 - parity;
-                        }
-                        if (block_2 == blocks_2)
-                            break;
                     }
                     wgmma_fence(pv, w);
                     #pragma unroll
@@ -1022,6 +1048,14 @@ three_simplicial_sm_90a(
                             }
                         }
                     }
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int col = 8 * n + lane % 4 * 2 + i;
+                            v_outer[n][i] = float(outer_vectors_3(0, col))
+                                    * float(outer_vectors_4(chunk_steps - 1, col));
+                        }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
@@ -1148,13 +1182,13 @@ three_simplicial_sm_90a(
                                 #pragma unroll
                                 for (int i = 0; i < 2; i++) {
                                     const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
                                     const int number3 = k_chunk + step_3;
                                     l_first[i] = j_first[i] <= j && j <= j_last[i]
                                             && k_first[i] <= number3 && number3 <= k_last[i]
@@ -1194,11 +1228,6 @@ three_simplicial_sm_90a(
                             wgmma_trans_n64_bf16(pv, w[k4],
                                     v3_tiles.mn_major(3 - block_3, 32 + 16 * k4, 0), k4 > 0);
                         wgmma_commit();
-                        wgmma_wait<1>(s_odd, a, a_rest);
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            ldmatrix(q_rows[n],
-                                    rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
                         #pragma unroll
                         for (int n = 0; n < 4; n += 2)
                             ldmatrix(k1_outer[n], k1_outer[n + 1],
@@ -1209,6 +1238,67 @@ three_simplicial_sm_90a(
                             ldmatrix(k2_outer[n], k2_outer[n + 1],
                                     outer_vectors_2.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
                                     16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
+                        wgmma_wait<1>(s_odd, a, a_rest);
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            ldmatrix(q_rows[n],
+                                    rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+                        if (!seen_2) {
+                            // a tile that some row sees in part
+                            const int number2 = k_chunk + step_3;
+                            if (!(l_full_low <= base_2 && base_2 + 31 <= l_full_high
+                                    && j_full_low <= j && j <= j_full_high && k_full_low <= number2
+                                    && number2 <= k_full_high)) {
+                                #pragma unroll
+                                for (int i = 0; i < 2; i++) {
+                                    const int row = 16 * warp + lane / 4 + 8 * i;
+                                    l_first[i] = __float_as_int(row_words(row, 0));
+                                    l_last[i] = __float_as_int(row_words(row, 1));
+                                    row_i[i] = __float_as_int(row_words(row, 2));
+                                    j_first[i] = __float_as_int(row_words(row, 4));
+                                    j_last[i] = __float_as_int(row_words(row, 5));
+                                    k_first[i] = __float_as_int(row_words(row, 6));
+                                    k_last[i] = __float_as_int(row_words(row, 7));
+                                    const int number3 = k_chunk + step_3;
+                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
+                                            && k_first[i] <= number3 && number3 <= k_last[i]
+                                            ? l_first[i] : 2147483647;
+                                }
+                                #pragma unroll
+                                for (int n = 0; n < 4; n++)
+                                    #pragma unroll
+                                    for (int i = 0; i < 4; i++) {
+                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
+                                        const int base2 = base_2 + col;
+                                        s_odd[n][i] = l_first[i / 2] <= base2
+                                                && base2 <= l_last[i / 2] ? s_odd[n][i] : -INFINITY;
+                                    }
+                            }
+                        }
+                        #pragma unroll
+                        for (int n = 0; n < 4; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++) {
+                                s_odd[n][i] = ex2(s_odd[n][i]);
+                                l[i / 2] += s_odd[n][i];
+                            }
+                        if (step_3 == 0) {
+                            value_full.await(3 - block_3, parity);
+                        }
+                        wgmma_wait<0>(pv, w);
+                        #pragma unroll
+                        for (int n = 0; n < 2; n++)
+                            #pragma unroll
+                            for (int i = 0; i < 4; i++)
+                                w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
+                                        s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
+                        step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
+                        if (step_3 == 0) {
+                            block_3 = block_3 + 1;
+                            base_2 = base_2 - 64;
+                        }
+                        if (block_3 == units)
+                            break;
                         #pragma unroll
                         for (int n = 0; n < 4; n++)
                             #pragma unroll
@@ -1234,67 +1324,15 @@ three_simplicial_sm_90a(
                                             - unpack_bf16(a[n][i], e);
                                 a_rest[n][i] = pack_bf16(both[0], both[1]);
                             }
-                        if (!seen_2) {
-                            // a tile that some row sees in part
-                            const int number2 = k_chunk + step_3;
-                            if (!(l_full_low <= base_2 && base_2 + 31 <= l_full_high
-                                    && j_full_low <= j && j <= j_full_high && k_full_low <= number2
-                                    && number2 <= k_full_high)) {
-                                #pragma unroll
-                                for (int i = 0; i < 2; i++) {
-                                    const int row = 16 * warp + lane / 4 + 8 * i;
-                                    row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                    l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                    l_last[i] = min(row_i[i], N - 1);
-                                    j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                    j_last[i] = min(row_i[i], N - 1);
-                                    k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                    k_last[i] = min(row_i[i], N - 1);
-                                    const int number3 = k_chunk + step_3;
-                                    l_first[i] = j_first[i] <= j && j <= j_last[i]
-                                            && k_first[i] <= number3 && number3 <= k_last[i]
-                                            ? l_first[i] : 2147483647;
-                                }
-                                #pragma unroll
-                                for (int n = 0; n < 4; n++)
-                                    #pragma unroll
-                                    for (int i = 0; i < 4; i++) {
-                                        const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                        const int base2 = base_2 + col;
-                                        s_odd[n][i] = l_first[i / 2] <= base2
-                                                && base2 <= l_last[i / 2] ? s_odd[n][i] : -INFINITY;
-                                    }
-                            }
-                        }
-                        #pragma unroll
-                        for (int n = 0; n < 4; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++) {
-                                s_odd[n][i] = ex2(s_odd[n][i]);
-                                l[i / 2] += s_odd[n][i];
-                            }
-                        wgmma_wait<0>(pv, w);
-                        #pragma unroll
-                        for (int n = 0; n < 2; n++)
-                            #pragma unroll
-                            for (int i = 0; i < 4; i++)
-                                w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
-                                        s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
                         #pragma unroll
                         for (int n = 0; n < 8; n++)
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int col = 8 * n + lane % 4 * 2 + i;
                                 v_outer[n][i] = float(outer_vectors_3(0, col))
-                                        * float(outer_vectors_4(step_3, col));
+                                        * float(outer_vectors_4(step_3 == 0 ? chunk_steps - 1
+                                        : step_3 - 1, col));
                             }
-                        step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
-                        if (step_3 == 0) {
-                            block_3 = block_3 + 1;
-                            base_2 = base_2 - 64;
-                        }
-                        if (block_3 == units)
-                            break;
                     }
                     wgmma_fence(pv, w);
                     #pragma unroll
@@ -1303,6 +1341,14 @@ three_simplicial_sm_90a(
                                 v3_tiles.mn_major(3 - (units - 1), 16 * k4, 0), true);
                     wgmma_commit();
                     wgmma_wait<0>(pv, w);
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 2; i++) {
+                            const int col = 8 * n + lane % 4 * 2 + i;
+                            v_outer[n][i] = float(outer_vectors_3(0, col))
+                                    * float(outer_vectors_4(chunk_steps - 1, col));
+                        }
                     #pragma unroll
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
@@ -1539,14 +1585,13 @@ three_simplicial_sm_90a(
                                             #pragma unroll
                                             for (int i = 0; i < 2; i++) {
                                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                                row_i[i] = floor_div(min(row0 + row,
-                                                        rows_total - 1), heads);
-                                                l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                                l_last[i] = min(row_i[i], N - 1);
-                                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                                j_last[i] = min(row_i[i], N - 1);
-                                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                                k_last[i] = min(row_i[i], N - 1);
+                                                l_first[i] = __float_as_int(row_words(row, 0));
+                                                l_last[i] = __float_as_int(row_words(row, 1));
+                                                row_i[i] = __float_as_int(row_words(row, 2));
+                                                j_first[i] = __float_as_int(row_words(row, 4));
+                                                j_last[i] = __float_as_int(row_words(row, 5));
+                                                k_first[i] = __float_as_int(row_words(row, 6));
+                                                k_last[i] = __float_as_int(row_words(row, 7));
                                                 const int number2 = k_chunk_2 + k;
                                                 l_first[i] = j_first[i] <= j_2 && j_2 <= j_last[i]
                                                         && k_first[i] <= number2
@@ -1625,14 +1670,13 @@ three_simplicial_sm_90a(
                                             #pragma unroll
                                             for (int i = 0; i < 2; i++) {
                                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                                row_i[i] = floor_div(min(row0 + row,
-                                                        rows_total - 1), heads);
-                                                l_first[i] = max(row_i[i] - W3 + 1, 0);
-                                                l_last[i] = min(row_i[i], N - 1);
-                                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                                j_last[i] = min(row_i[i], N - 1);
-                                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                                k_last[i] = min(row_i[i], N - 1);
+                                                l_first[i] = __float_as_int(row_words(row, 0));
+                                                l_last[i] = __float_as_int(row_words(row, 1));
+                                                row_i[i] = __float_as_int(row_words(row, 2));
+                                                j_first[i] = __float_as_int(row_words(row, 4));
+                                                j_last[i] = __float_as_int(row_words(row, 5));
+                                                k_first[i] = __float_as_int(row_words(row, 6));
+                                                k_last[i] = __float_as_int(row_words(row, 7));
                                                 const int number3 = k_chunk_2 + k;
                                                 l_first[i] = j_first[i] <= j_2 && j_2 <= j_last[i]
                                                         && k_first[i] <= number3

@@ -3,14 +3,14 @@
 // target  sm_90a
 // launch  grid x = ceil(N * H / G / 128) * B * G
 // block   256 threads: 8 warps along the rows of the register tiles
-// shared  188488 bytes, dynamic
+// shared  184392 bytes, dynamic
 //         k2_tiles: 4 x 64 x 128 bf16
 //         v2_tiles: 4 x 64 x 128 bf16
 //         outer_vectors: 32 x 128 bf16
-//         outer_fine: 32 x 128 bf16
 //         outer_vectors_2: 32 x 128 bf16
 //         rows: 128 x 128 bf16
 //         results: 128 x 128 bf16, in the memory of v2_tiles
+//         row_words: 128 x 8 f32
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
 //         done: 2 counters
@@ -104,16 +104,16 @@ two_simplicial_sm_90a(
     const panel_buffer<bf16, 64, 128> v2_tiles(shared + 65536);      // inner values, one row a key
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 128, 0> outer_vectors(shared + 131072);
-    // what rounding left of the scaled vectors
-    const shared_buffer<bf16, 32, 128, 0> outer_fine(shared + 139264);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 147456);
+    const shared_buffer<bf16, 32, 128, 0> outer_vectors_2(shared + 139264);
     // row operands on their way to registers
-    const shared_buffer<bf16, 128, 128, 3> rows(shared + 155648);
+    const shared_buffer<bf16, 128, 128, 3> rows(shared + 147456);
     const shared_buffer<bf16, 128, 128, 3> results(shared + 65536);  // results on their way out
-    const mbarriers<4> key_full(shared + 188416);
-    const mbarriers<4> value_full(shared + 188448);
-    const counters<2> done(shared + 188480);
+    // the first and last key of each row, its position, its outer windows
+    const shared_buffer<float, 128, 8, 1> row_words(shared + 180224);
+    const mbarriers<4> key_full(shared + 184320);
+    const mbarriers<4> value_full(shared + 184352);
+    const counters<2> done(shared + 184384);
     const int tid = threadIdx.x, lane = tid % 32;
     const int warp = warp_number();
 
@@ -146,6 +146,30 @@ two_simplicial_sm_90a(
     const int j_high = min(N - 1, i1);
     const int j_full_low = max(0, i1 - W1 + 1);
     const int j_full_high = min(N - 1, i0);
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1), heads)
+                - W2 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 1 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 2 + col) = __int_as_float(floor_div(min(row0 + row, rows_total - 1), heads));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 4 + col) = __int_as_float(max(floor_div(min(row0 + row, rows_total - 1),
+                heads) - W1 + 1, 0));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 5 + col) = __int_as_float(min(floor_div(min(row0 + row, rows_total - 1),
+                heads), N - 1));
+    }
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
@@ -169,7 +193,6 @@ two_simplicial_sm_90a(
             pv[n][i] = 0.0f;
         }
     uint32_t k1_outer[8][2];  // outer key of this step
-    uint32_t k1_fine[8][2];  // what rounding left of it
     uint32_t a[8][4];  // A of this outer step
     float s_even[4][4];  // scores of an even step, then its weights
     float s_odd[4][4];  // scores of an odd step
@@ -220,25 +243,32 @@ two_simplicial_sm_90a(
         #pragma unroll
         for (int n = 0; n < 8; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+        #pragma unroll
+        for (int n = 0; n < 8; n++)
+            #pragma unroll
+            for (int i = 0; i < 4; i++)
+                q_rows[n][i] = mul_bf16x2(q_rows[n][i], pack_bf16(0.125f, 0.125f));
         __syncthreads();
         #pragma unroll 1
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
             const bool more_chunks = j_chunk + 32 <= j_high;
             const int chunk_steps = min(j_high - j_chunk + 1, 32);
-            #pragma unroll 1
-            for (int item = tid; item < 32 * 128; item += THREADS) {
-                const int row = item / 128, col = item % 128;
-                outer_vectors(row, col) = bf16(__fmul_rn(float(k1[b * k1_stride_B
-                        + min(j_chunk + row, j_high) * k1_stride_j + g * k1_stride_G
-                        + min(col, 127)]), 0.12751743f));
-            }
-            #pragma unroll 1
-            for (int item = tid; item < 32 * 128; item += THREADS) {
-                const int row = item / 128, col = item % 128;
-                const float product = __fmul_rn(float(k1[b * k1_stride_B
-                        + min(j_chunk + row, j_high) * k1_stride_j + g * k1_stride_G
-                        + min(col, 127)]), 0.12751743f);
-                outer_fine(row, col) = bf16(product - float(bf16(product)));
+            if (aligned != 0) {
+                #pragma unroll 1
+                for (int item = tid; item < 32 * 16; item += THREADS) {
+                    const int row = item / 16, col = item % 16 * 8;
+                    copy_async(outer_vectors.at(row, col),
+                            &k1[b * k1_stride_B + min(j_chunk + row, j_high) * k1_stride_j
+                            + g * k1_stride_G + col], true);
+                }
+            } else {
+                #pragma unroll 1
+                for (int item = tid; item < 32 * 128; item += THREADS) {
+                    const int row = item / 128, col = item % 128;
+                    outer_vectors(row, col) = bf16(float(k1[b * k1_stride_B
+                            + min(j_chunk + row, j_high) * k1_stride_j + g * k1_stride_G
+                            + min(col, 127)]));
+                }
             }
             if (aligned != 0) {
                 #pragma unroll 1
@@ -283,15 +313,13 @@ two_simplicial_sm_90a(
                     ldmatrix(k1_outer[n], k1_outer[n + 1],
                             outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
-                for (int n = 0; n < 8; n += 2)
-                    ldmatrix(k1_fine[n], k1_fine[n + 1],
-                            outer_fine.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                #pragma unroll
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
                         a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                                mul_bf16x2(q_rows[n][i],
+                                mul_bf16x2(k1_outer[n][i / 2],
+                                pack_bf16(0.020141602f, 0.020141602f))));
                 int block_2 = 0;
                 int step_2 = 0;
                 #pragma unroll 1
@@ -366,21 +394,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                            }
-
-                            // spec:22  window k in (i - W2, i]
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++) {
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                            }
-
-                            // spec:21  window j in (i - W1, i]
-                            #pragma unroll
-                            for (int i = 0; i < 2; i++) {
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -434,11 +452,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -486,11 +504,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -544,11 +562,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -596,11 +614,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -678,11 +696,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -730,11 +748,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -772,23 +790,12 @@ two_simplicial_sm_90a(
                     for (int k = 0; k < 2; k++)
                         wgmma_trans_n128_bf16(pv, w[k], v2_tiles.mn_major(0, 32 + 16 * k, 0), true);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 8; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
                                 outer_vectors.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(k1_fine[n], k1_fine[n + 1],
-                                outer_fine.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                    mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                    wgmma_wait<1>(s_odd, a);
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -797,11 +804,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -824,6 +831,9 @@ two_simplicial_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_2 == 0) {
+                        value_full.await(0, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -831,11 +841,6 @@ two_simplicial_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_2.at(step_2,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
                     if (step_2 == 0) {
                         block_2 = block_2 + 1;
@@ -844,6 +849,19 @@ two_simplicial_sm_90a(
                     }
                     if (block_2 == blocks_2)
                         break;
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                    mul_bf16x2(q_rows[n][i],
+                                    mul_bf16x2(k1_outer[n][i / 2],
+                                    pack_bf16(0.020141602f, 0.020141602f))));
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_2 == 0 ? chunk_steps - 1 : step_2 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -871,6 +889,11 @@ two_simplicial_sm_90a(
                         }
                     }
                 }
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_2.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -900,15 +923,13 @@ two_simplicial_sm_90a(
                     ldmatrix(k1_outer[n], k1_outer[n + 1],
                             outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
-                for (int n = 0; n < 8; n += 2)
-                    ldmatrix(k1_fine[n], k1_fine[n + 1],
-                            outer_fine.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                #pragma unroll
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
                         a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                                mul_bf16x2(q_rows[n][i],
+                                mul_bf16x2(k1_outer[n][i / 2],
+                                pack_bf16(0.020141602f, 0.020141602f))));
                 int block_3 = 0;
                 int step_3 = 0;
                 #pragma unroll 1
@@ -963,11 +984,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -1005,23 +1026,12 @@ two_simplicial_sm_90a(
                         wgmma_trans_n128_bf16(pv, w[k],
                                 v2_tiles.mn_major(3 - block_3, 32 + 16 * k, 0), k > 0);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 8; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
                                 outer_vectors.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(k1_fine[n], k1_fine[n + 1],
-                                outer_fine.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 8; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                    mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                    wgmma_wait<1>(s_odd, a);
                     if (!seen_2) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_3;
@@ -1030,11 +1040,11 @@ two_simplicial_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = floor_div(min(row0 + row, rows_total - 1), heads);
-                                k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                k_last[i] = min(row_i[i], N - 1);
-                                j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                j_last[i] = min(row_i[i], N - 1);
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -1057,6 +1067,9 @@ two_simplicial_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_3 == 0) {
+                        value_full.await(3 - block_3, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 2; n++)
@@ -1064,11 +1077,6 @@ two_simplicial_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    #pragma unroll
-                    for (int n = 0; n < 8; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_2.at(step_3,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
                     if (step_3 == 0) {
                         block_3 = block_3 + 1;
@@ -1076,6 +1084,19 @@ two_simplicial_sm_90a(
                     }
                     if (block_3 == units)
                         break;
+                    #pragma unroll
+                    for (int n = 0; n < 8; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                    mul_bf16x2(q_rows[n][i],
+                                    mul_bf16x2(k1_outer[n][i / 2],
+                                    pack_bf16(0.020141602f, 0.020141602f))));
+                    #pragma unroll
+                    for (int n = 0; n < 8; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_3 == 0 ? chunk_steps - 1 : step_3 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -1084,6 +1105,11 @@ two_simplicial_sm_90a(
                             true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
+                #pragma unroll
+                for (int n = 0; n < 8; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_2.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 16; n++)
                     #pragma unroll
@@ -1153,20 +1179,23 @@ two_simplicial_sm_90a(
                 #pragma unroll 1
                 for (int j_chunk_2 = j_low; j_chunk_2 < j_high + 1; j_chunk_2 += 32) {
                     const int chunk_steps_2 = min(j_high - j_chunk_2 + 1, 32);
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 128; item += THREADS) {
-                        const int row = item / 128, col = item % 128;
-                        outer_vectors(row, col) = bf16(__fmul_rn(float(k1[b * k1_stride_B
-                                + min(j_chunk_2 + row, j_high) * k1_stride_j + g * k1_stride_G
-                                + min(col, 127)]), 0.12751743f));
-                    }
-                    #pragma unroll 1
-                    for (int item = tid; item < 32 * 128; item += THREADS) {
-                        const int row = item / 128, col = item % 128;
-                        const float product = __fmul_rn(float(k1[b * k1_stride_B
-                                + min(j_chunk_2 + row, j_high) * k1_stride_j + g * k1_stride_G
-                                + min(col, 127)]), 0.12751743f);
-                        outer_fine(row, col) = bf16(product - float(bf16(product)));
+                    if (aligned != 0) {
+                        #pragma unroll 1
+                        for (int item = tid; item < 32 * 16; item += THREADS) {
+                            const int row = item / 16, col = item % 16 * 8;
+                            copy_async(outer_vectors.at(row, col),
+                                    &k1[b * k1_stride_B + min(j_chunk_2 + row, j_high) * k1_stride_j
+                                    + g * k1_stride_G + col], true);
+                        }
+                    } else {
+                        #pragma unroll 1
+                        for (int item = tid; item < 32 * 128; item += THREADS) {
+                            const int row = item / 128, col = item % 128;
+                            outer_vectors(row,
+                                    col) = bf16(float(k1[b * k1_stride_B
+                                    + min(j_chunk_2 + row, j_high) * k1_stride_j + g * k1_stride_G
+                                    + min(col, 127)]));
+                        }
                     }
                     if (aligned != 0) {
                         #pragma unroll 1
@@ -1225,16 +1254,13 @@ two_simplicial_sm_90a(
                                         outer_vectors.at(j,
                                         16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                             #pragma unroll
-                            for (int n = 0; n < 8; n += 2)
-                                ldmatrix(k1_fine[n], k1_fine[n + 1],
-                                        outer_fine.at(j,
-                                        16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                            #pragma unroll
                             for (int n = 0; n < 8; n++)
                                 #pragma unroll
                                 for (int i = 0; i < 4; i++)
                                     a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                            mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                                            mul_bf16x2(q_rows[n][i],
+                                            mul_bf16x2(k1_outer[n][i / 2],
+                                            pack_bf16(0.020141602f, 0.020141602f))));
                             bool summed = pass == 0;
                             #pragma unroll 1
                             for (int step_4 = 0; step_4 < 8; step_4++) {
@@ -1257,12 +1283,11 @@ two_simplicial_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number2 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number2
                                                     && number2 <= j_last[i] ? k_first[i]
@@ -1339,12 +1364,11 @@ two_simplicial_sm_90a(
                                         #pragma unroll
                                         for (int i = 0; i < 2; i++) {
                                             const int row = 16 * warp + lane / 4 + 8 * i;
-                                            row_i[i] = floor_div(min(row0 + row, rows_total - 1),
-                                                    heads);
-                                            k_first[i] = max(row_i[i] - W2 + 1, 0);
-                                            k_last[i] = min(row_i[i], N - 1);
-                                            j_first[i] = max(row_i[i] - W1 + 1, 0);
-                                            j_last[i] = min(row_i[i], N - 1);
+                                            k_first[i] = __float_as_int(row_words(row, 0));
+                                            k_last[i] = __float_as_int(row_words(row, 1));
+                                            row_i[i] = __float_as_int(row_words(row, 2));
+                                            j_first[i] = __float_as_int(row_words(row, 4));
+                                            j_last[i] = __float_as_int(row_words(row, 5));
                                             const int number3 = j_chunk_2 + j;
                                             k_first[i] = j_first[i] <= number3
                                                     && number3 <= j_last[i] ? k_first[i]

@@ -7,10 +7,10 @@
 //         k2_tiles: 4 x 64 x 64 bf16
 //         v2_tiles: 4 x 64 x 64 bf16
 //         outer_vectors: 32 x 64 bf16
-//         outer_fine: 32 x 64 bf16
 //         outer_vectors_2: 32 x 64 bf16
 //         rows: 128 x 64 bf16
 //         results: 128 x 64 bf16, in the memory of v2_tiles
+//         row_words: 128 x 8 f32
 //         key_full: 4 mbarriers
 //         value_full: 4 mbarriers
 //         done: 2 counters
@@ -99,13 +99,13 @@ two_simplicial_cross_sm_90a(
     const panel_buffer<bf16, 64, 64> v2_tiles(shared + 32768);      // inner values, one row a key
     // vectors of outer positions, one row each
     const shared_buffer<bf16, 32, 64, 0> outer_vectors(shared + 65536);
-    // what rounding left of the scaled vectors
-    const shared_buffer<bf16, 32, 64, 0> outer_fine(shared + 69632);
     // vectors of outer positions, one row each
-    const shared_buffer<bf16, 32, 64, 0> outer_vectors_2(shared + 73728);
+    const shared_buffer<bf16, 32, 64, 0> outer_vectors_2(shared + 69632);
     // row operands on their way to registers
-    const shared_buffer<bf16, 128, 64, 3> rows(shared + 77824);
+    const shared_buffer<bf16, 128, 64, 3> rows(shared + 73728);
     const shared_buffer<bf16, 128, 64, 3> results(shared + 32768);  // results on their way out
+    // the first and last key of each row, its position, its outer windows
+    const shared_buffer<float, 128, 8, 1> row_words(shared + 90112);
     const mbarriers<4> key_full(shared + 94208);
     const mbarriers<4> value_full(shared + 94240);
     const counters<2> done(shared + 94272);
@@ -135,6 +135,26 @@ two_simplicial_cross_sm_90a(
     const int j_high = M - 1;
     const int j_full_low = 0;
     const int j_full_high = M - 1;
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, col) = __int_as_float(0);
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 1 + col) = __int_as_float(L - 1);
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 2 + col) = __int_as_float(min(row0 + row, rows_total - 1));
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 4 + col) = __int_as_float(0);
+    }
+    for (int item = tid; item < 128 * 1; item += THREADS) {
+        const int row = item, col = 0;
+        row_words(row, 5 + col) = __int_as_float(M - 1);
+    }
     if (warp == 0) {
         key_full.init(1);
         value_full.init(1);
@@ -158,7 +178,6 @@ two_simplicial_cross_sm_90a(
             pv[n][i] = 0.0f;
         }
     uint32_t k1_outer[4][2];  // outer key of this step
-    uint32_t k1_fine[4][2];  // what rounding left of it
     uint32_t a[4][4];  // A of this outer step
     float s_even[8][4];  // scores of an even step, then its weights
     float s_odd[8][4];  // scores of an odd step
@@ -203,25 +222,32 @@ two_simplicial_cross_sm_90a(
         #pragma unroll
         for (int n = 0; n < 4; n++)
             ldmatrix(q_rows[n], rows.at(warp * 16 + lane % 16, 16 * n + lane / 16 * 8));
+        #pragma unroll
+        for (int n = 0; n < 4; n++)
+            #pragma unroll
+            for (int i = 0; i < 4; i++)
+                q_rows[n][i] = mul_bf16x2(q_rows[n][i], pack_bf16(0.25f, 0.25f));
         __syncthreads();
         #pragma unroll 1
         for (int j_chunk = j_low; j_chunk < j_high + 1; j_chunk += 32) {
             const bool more_chunks = j_chunk + 32 <= j_high;
             const int chunk_steps = min(j_high - j_chunk + 1, 32);
-            #pragma unroll 1
-            for (int item = tid; item < 32 * 64; item += THREADS) {
-                const int row = item / 64, col = item % 64;
-                outer_vectors(row, col) = bf16(__fmul_rn(float(k1[b * k1_stride_B
-                        + min(j_chunk + row, j_high) * k1_stride_j + h * k1_stride_H
-                        + min(col, 63)]), 0.18033688f));
-            }
-            #pragma unroll 1
-            for (int item = tid; item < 32 * 64; item += THREADS) {
-                const int row = item / 64, col = item % 64;
-                const float product = __fmul_rn(float(k1[b * k1_stride_B
-                        + min(j_chunk + row, j_high) * k1_stride_j + h * k1_stride_H
-                        + min(col, 63)]), 0.18033688f);
-                outer_fine(row, col) = bf16(product - float(bf16(product)));
+            if (aligned != 0) {
+                #pragma unroll 1
+                for (int item = tid; item < 32 * 8; item += THREADS) {
+                    const int row = item / 8, col = item % 8 * 8;
+                    copy_async(outer_vectors.at(row, col),
+                            &k1[b * k1_stride_B + min(j_chunk + row, j_high) * k1_stride_j
+                            + h * k1_stride_H + col], true);
+                }
+            } else {
+                #pragma unroll 1
+                for (int item = tid; item < 32 * 64; item += THREADS) {
+                    const int row = item / 64, col = item % 64;
+                    outer_vectors(row, col) = bf16(float(k1[b * k1_stride_B
+                            + min(j_chunk + row, j_high) * k1_stride_j + h * k1_stride_H
+                            + min(col, 63)]));
+                }
             }
             if (aligned != 0) {
                 #pragma unroll 1
@@ -266,15 +292,15 @@ two_simplicial_cross_sm_90a(
                     ldmatrix(k1_outer[n], k1_outer[n + 1],
                             outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
-                for (int n = 0; n < 4; n += 2)
-                    ldmatrix(k1_fine[n], k1_fine[n + 1],
-                            outer_fine.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                #pragma unroll
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
                         a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                                mul_bf16x2(q_rows[n][i],
+                                fma_bf16x2(k1_outer[n][i / 2],
+                                pack_bf16(-0.27929688f, -0.27929688f),
+                                mul_bf16x2(k1_outer[n][i / 2],
+                                pack_bf16(0.0006443954f, 0.0006443954f)))));
                 int block_2 = 0;
                 int step_2 = 0;
                 #pragma unroll 1
@@ -346,11 +372,11 @@ two_simplicial_cross_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = min(row0 + row, rows_total - 1);
-                                k_first[i] = 0;
-                                k_last[i] = L - 1;
-                                j_first[i] = 0;
-                                j_last[i] = M - 1;
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -403,11 +429,11 @@ two_simplicial_cross_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = min(row0 + row, rows_total - 1);
-                                k_first[i] = 0;
-                                k_last[i] = L - 1;
-                                j_first[i] = 0;
-                                j_last[i] = M - 1;
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -461,11 +487,11 @@ two_simplicial_cross_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = min(row0 + row, rows_total - 1);
-                                k_first[i] = 0;
-                                k_last[i] = L - 1;
-                                j_first[i] = 0;
-                                j_last[i] = M - 1;
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -521,23 +547,12 @@ two_simplicial_cross_sm_90a(
                     for (int k = 0; k < 4; k++)
                         wgmma_trans_n64_bf16(pv, w[k], v2_tiles.mn_major(1, 16 * k, 0), true);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 4; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
                                 outer_vectors.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 4; n += 2)
-                        ldmatrix(k1_fine[n], k1_fine[n + 1],
-                                outer_fine.at(step_2 + 1 == chunk_steps ? 0 : step_2 + 1,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                    mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                    wgmma_wait<1>(s_odd, a);
                     if (!seen) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_2;
@@ -546,11 +561,11 @@ two_simplicial_cross_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = min(row0 + row, rows_total - 1);
-                                k_first[i] = 0;
-                                k_last[i] = L - 1;
-                                j_first[i] = 0;
-                                j_last[i] = M - 1;
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_2;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -573,6 +588,9 @@ two_simplicial_cross_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_2 == 0) {
+                        value_full.await(0, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
@@ -580,14 +598,6 @@ two_simplicial_cross_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    if (step_2 == 0) {
-                        value_full.await(0, parity);
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 4; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_2.at(step_2,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_2 = step_2 + 1 == chunk_steps ? 0 : step_2 + 1;
                     if (step_2 == 0) {
                         block_2 = block_2 + 1;
@@ -596,6 +606,21 @@ two_simplicial_cross_sm_90a(
                     }
                     if (block_2 == blocks_2)
                         break;
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                    mul_bf16x2(q_rows[n][i],
+                                    fma_bf16x2(k1_outer[n][i / 2],
+                                    pack_bf16(-0.27929688f, -0.27929688f),
+                                    mul_bf16x2(k1_outer[n][i / 2],
+                                    pack_bf16(0.0006443954f, 0.0006443954f)))));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_2 == 0 ? chunk_steps - 1 : step_2 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -619,6 +644,11 @@ two_simplicial_cross_sm_90a(
                         }
                     }
                 }
+                #pragma unroll
+                for (int n = 0; n < 4; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_2.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
@@ -648,15 +678,15 @@ two_simplicial_cross_sm_90a(
                     ldmatrix(k1_outer[n], k1_outer[n + 1],
                             outer_vectors.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
-                for (int n = 0; n < 4; n += 2)
-                    ldmatrix(k1_fine[n], k1_fine[n + 1],
-                            outer_fine.at(0, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                #pragma unroll
                 for (int n = 0; n < 4; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++)
                         a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                                mul_bf16x2(q_rows[n][i],
+                                fma_bf16x2(k1_outer[n][i / 2],
+                                pack_bf16(-0.27929688f, -0.27929688f),
+                                mul_bf16x2(k1_outer[n][i / 2],
+                                pack_bf16(0.0006443954f, 0.0006443954f)))));
                 int block_3 = 0;
                 int step_3 = 0;
                 #pragma unroll 1
@@ -714,11 +744,11 @@ two_simplicial_cross_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = min(row0 + row, rows_total - 1);
-                                k_first[i] = 0;
-                                k_last[i] = L - 1;
-                                j_first[i] = 0;
-                                j_last[i] = M - 1;
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -756,23 +786,12 @@ two_simplicial_cross_sm_90a(
                         wgmma_trans_n64_bf16(pv, w[k],
                                 v2_tiles.mn_major(3 - block_3 * 2, 16 * k, 0), k > 0);
                     wgmma_commit();
-                    wgmma_wait<1>(s_odd, a);
                     #pragma unroll
                     for (int n = 0; n < 4; n += 2)
                         ldmatrix(k1_outer[n], k1_outer[n + 1],
                                 outer_vectors.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
                                 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 4; n += 2)
-                        ldmatrix(k1_fine[n], k1_fine[n + 1],
-                                outer_fine.at(step_3 + 1 == chunk_steps ? 0 : step_3 + 1,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                    #pragma unroll
-                    for (int n = 0; n < 4; n++)
-                        #pragma unroll
-                        for (int i = 0; i < 4; i++)
-                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                    mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                    wgmma_wait<1>(s_odd, a);
                     if (!seen_2) {
                         // a tile that some row sees in part
                         const int number2 = j_chunk + step_3;
@@ -781,11 +800,11 @@ two_simplicial_cross_sm_90a(
                             #pragma unroll
                             for (int i = 0; i < 2; i++) {
                                 const int row = 16 * warp + lane / 4 + 8 * i;
-                                row_i[i] = min(row0 + row, rows_total - 1);
-                                k_first[i] = 0;
-                                k_last[i] = L - 1;
-                                j_first[i] = 0;
-                                j_last[i] = M - 1;
+                                k_first[i] = __float_as_int(row_words(row, 0));
+                                k_last[i] = __float_as_int(row_words(row, 1));
+                                row_i[i] = __float_as_int(row_words(row, 2));
+                                j_first[i] = __float_as_int(row_words(row, 4));
+                                j_last[i] = __float_as_int(row_words(row, 5));
                                 const int number3 = j_chunk + step_3;
                                 k_first[i] = j_first[i] <= number3 && number3 <= j_last[i]
                                         ? k_first[i] : 2147483647;
@@ -808,6 +827,9 @@ two_simplicial_cross_sm_90a(
                             s_odd[n][i] = ex2(s_odd[n][i]);
                             l[i / 2] += s_odd[n][i];
                         }
+                    if (step_3 == 0) {
+                        value_full.await(2 - block_3 * 2, parity);
+                    }
                     wgmma_wait<0>(pv, w);
                     #pragma unroll
                     for (int n = 0; n < 4; n++)
@@ -815,14 +837,6 @@ two_simplicial_cross_sm_90a(
                         for (int i = 0; i < 4; i++)
                             w[n][i] = pack_bf16(s_odd[2 * n + i / 2][i % 2 * 2],
                                     s_odd[2 * n + i / 2][i % 2 * 2 + 1]);
-                    if (step_3 == 0) {
-                        value_full.await(2 - block_3 * 2, parity);
-                    }
-                    #pragma unroll
-                    for (int n = 0; n < 4; n += 2)
-                        ldmatrix(v_outer[n], v_outer[n + 1],
-                                outer_vectors_2.at(step_3,
-                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                     step_3 = step_3 + 1 == chunk_steps ? 0 : step_3 + 1;
                     if (step_3 == 0) {
                         block_3 = block_3 + 1;
@@ -830,6 +844,21 @@ two_simplicial_cross_sm_90a(
                     }
                     if (block_3 == units)
                         break;
+                    #pragma unroll
+                    for (int n = 0; n < 4; n++)
+                        #pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
+                                    mul_bf16x2(q_rows[n][i],
+                                    fma_bf16x2(k1_outer[n][i / 2],
+                                    pack_bf16(-0.27929688f, -0.27929688f),
+                                    mul_bf16x2(k1_outer[n][i / 2],
+                                    pack_bf16(0.0006443954f, 0.0006443954f)))));
+                    #pragma unroll
+                    for (int n = 0; n < 4; n += 2)
+                        ldmatrix(v_outer[n], v_outer[n + 1],
+                                outer_vectors_2.at(step_3 == 0 ? chunk_steps - 1 : step_3 - 1,
+                                16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 }
                 wgmma_fence(pv, w);
                 #pragma unroll
@@ -838,6 +867,11 @@ two_simplicial_cross_sm_90a(
                             v2_tiles.mn_major(2 - (units - 1) * 2, 16 * k, 0), true);
                 wgmma_commit();
                 wgmma_wait<0>(pv, w);
+                #pragma unroll
+                for (int n = 0; n < 4; n += 2)
+                    ldmatrix(v_outer[n], v_outer[n + 1],
+                            outer_vectors_2.at(chunk_steps - 1,
+                            16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                 #pragma unroll
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
@@ -899,20 +933,22 @@ two_simplicial_cross_sm_90a(
             #pragma unroll 1
             for (int j_chunk_2 = j_low; j_chunk_2 < j_high + 1; j_chunk_2 += 32) {
                 const int chunk_steps_2 = min(j_high - j_chunk_2 + 1, 32);
-                #pragma unroll 1
-                for (int item = tid; item < 32 * 64; item += THREADS) {
-                    const int row = item / 64, col = item % 64;
-                    outer_vectors(row, col) = bf16(__fmul_rn(float(k1[b * k1_stride_B
-                            + min(j_chunk_2 + row, j_high) * k1_stride_j + h * k1_stride_H
-                            + min(col, 63)]), 0.18033688f));
-                }
-                #pragma unroll 1
-                for (int item = tid; item < 32 * 64; item += THREADS) {
-                    const int row = item / 64, col = item % 64;
-                    const float product = __fmul_rn(float(k1[b * k1_stride_B
-                            + min(j_chunk_2 + row, j_high) * k1_stride_j + h * k1_stride_H
-                            + min(col, 63)]), 0.18033688f);
-                    outer_fine(row, col) = bf16(product - float(bf16(product)));
+                if (aligned != 0) {
+                    #pragma unroll 1
+                    for (int item = tid; item < 32 * 8; item += THREADS) {
+                        const int row = item / 8, col = item % 8 * 8;
+                        copy_async(outer_vectors.at(row, col),
+                                &k1[b * k1_stride_B + min(j_chunk_2 + row, j_high) * k1_stride_j
+                                + h * k1_stride_H + col], true);
+                    }
+                } else {
+                    #pragma unroll 1
+                    for (int item = tid; item < 32 * 64; item += THREADS) {
+                        const int row = item / 64, col = item % 64;
+                        outer_vectors(row, col) = bf16(float(k1[b * k1_stride_B
+                                + min(j_chunk_2 + row, j_high) * k1_stride_j + h * k1_stride_H
+                                + min(col, 63)]));
+                    }
                 }
                 if (aligned != 0) {
                     #pragma unroll 1
@@ -963,15 +999,15 @@ two_simplicial_cross_sm_90a(
                                     outer_vectors.at(j,
                                     16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
                         #pragma unroll
-                        for (int n = 0; n < 4; n += 2)
-                            ldmatrix(k1_fine[n], k1_fine[n + 1],
-                                    outer_fine.at(j, 16 * n + lane / 8 % 2 * 8 + lane / 16 * 16));
-                        #pragma unroll
                         for (int n = 0; n < 4; n++)
                             #pragma unroll
                             for (int i = 0; i < 4; i++)
                                 a[n][i] = fma_bf16x2(q_rows[n][i], k1_outer[n][i / 2],
-                                        mul_bf16x2(q_rows[n][i], k1_fine[n][i / 2]));
+                                        mul_bf16x2(q_rows[n][i],
+                                        fma_bf16x2(k1_outer[n][i / 2],
+                                        pack_bf16(-0.27929688f, -0.27929688f),
+                                        mul_bf16x2(k1_outer[n][i / 2],
+                                        pack_bf16(0.0006443954f, 0.0006443954f)))));
                         #pragma unroll 1
                         for (int step_4 = 0; step_4 < 4; step_4++) {
                             const int key0 = base_3 + (192 - step_4 * 64);
@@ -993,11 +1029,11 @@ two_simplicial_cross_sm_90a(
                                     #pragma unroll
                                     for (int i = 0; i < 2; i++) {
                                         const int row = 16 * warp + lane / 4 + 8 * i;
-                                        row_i[i] = min(row0 + row, rows_total - 1);
-                                        k_first[i] = 0;
-                                        k_last[i] = L - 1;
-                                        j_first[i] = 0;
-                                        j_last[i] = M - 1;
+                                        k_first[i] = __float_as_int(row_words(row, 0));
+                                        k_last[i] = __float_as_int(row_words(row, 1));
+                                        row_i[i] = __float_as_int(row_words(row, 2));
+                                        j_first[i] = __float_as_int(row_words(row, 4));
+                                        j_last[i] = __float_as_int(row_words(row, 5));
                                         const int number2 = j_chunk_2 + j;
                                         k_first[i] = j_first[i] <= number2 && number2 <= j_last[i]
                                                 ? k_first[i] : 2147483647;
