@@ -102,6 +102,21 @@ __device__ __forceinline__ float rcp(float x)
     return y;
 }
 
+/* a / b within 2 ulp and the square root within 1, without the subroutine of the rounded ones. */
+__device__ __forceinline__ float divide(float a, float b)
+{
+    float y;
+    asm("div.full.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+    return y;
+}
+
+__device__ __forceinline__ float square_root(float x)
+{
+    float y;
+    asm("sqrt.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 /* The nearest number of 10 mantissa bits, ties away from zero: an operand of mma_tf32. Volatile, so
  * that the parts of what a loop multiplies by are not all computed before it: they are too many. */
 __device__ __forceinline__ float to_tf32(float x)

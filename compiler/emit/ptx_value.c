@@ -265,10 +265,18 @@ static num value_mul(ptx_cx *h, const place *at, const tile_expr *x)
 	return num_mul(h, left(h, at, x), right(h, at, x));
 }
 
+/* The rounded division calls a subroutine for subnormal numbers. Beside products of warpgroups a call
+ * makes the driver's linker, which takes it for one to elsewhere, serialise them (C7509). */
 static num value_div(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	if (x->type == TILE_F32)
-		return float_op(h, at, x, LLVMFDiv);
+	V arg[2];
+
+	if (x->type == TILE_F32) {
+		arg[0] = left_v(h, at, x);
+		arg[1] = num_v(h, right(h, at, x));
+		return num_of(h,
+			ptx_asm(h, h->f32, PTX_PURE, "=f,f,f", arg, 2, "div.full.f32 $0, $1, $2;"));
+	}
 	return num_div(h, left(h, at, x), right(h, at, x));
 }
 
@@ -529,7 +537,7 @@ static num value_rcp(ptx_cx *h, const place *at, const tile_expr *x)
 
 static num value_sqrt(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	return float_call(h, at, x, "llvm.sqrt");
+	return approximate(h, at, x, "llvm.nvvm.sqrt.approx.f");
 }
 
 static num value_floor(ptx_cx *h, const place *at, const tile_expr *x)

@@ -22,11 +22,12 @@ static const char *const taken[] = {
 	"fabsf", "floorf", "sqrtf", "INFINITY", "NAN",
 	/* trikl_cuda.h */
 	"trikl", "bf16", "f16", "floor_div", "floor_mod", "wrap_add", "wrap_sub", "wrap_mul", "ex2",
-	"lg2", "rcp", "to_tf32", "pack_bf16", "pack_f16", "pair", "get_bf16", "get_f16",
-	"unpack_bf16", "unpack_f16", "fma_bf16x2", "mul_bf16x2", "add_bf16x2", "sub_bf16x2",
-	"neg_bf16x2", "fma_f16x2", "mul_f16x2", "add_f16x2", "sub_f16x2", "neg_f16x2", "quad_max",
-	"quad_sum", "warp_any", "shared_buffer", "ldmatrix", "ldmatrix_trans", "copy_async",
-	"store_rows", "copy_commit", "copy_wait", "mma_bf16", "mma_f16", "mma_tf32",
+	"lg2", "rcp", "divide", "square_root", "to_tf32", "pack_bf16", "pack_f16", "pair",
+	"get_bf16", "get_f16", "unpack_bf16", "unpack_f16", "fma_bf16x2", "mul_bf16x2",
+	"add_bf16x2", "sub_bf16x2", "neg_bf16x2", "fma_f16x2", "mul_f16x2", "add_f16x2",
+	"sub_f16x2", "neg_f16x2", "quad_max", "quad_sum", "warp_any", "shared_buffer", "ldmatrix",
+	"ldmatrix_trans", "copy_async", "store_rows", "copy_commit", "copy_wait", "mma_bf16",
+	"mma_f16", "mma_tf32",
 	/* trikl_hopper.h */
 	"CUtensorMap", "panel_buffer", "stmatrix", "lane_number", "warp_number", "mbarriers",
 	"counters", "barrier_sync", "barrier_arrive", "fence_async", "tma_load", "tie",

@@ -58,7 +58,7 @@ static const struct form {
 	[TX_EX2] = {put_call, "ex2", NULL, 0, "power"},
 	[TX_LG2] = {put_call, "lg2", NULL, 0, "logarithm"},
 	[TX_RCP] = {put_call, "rcp", NULL, 0, "inverse_of"},
-	[TX_SQRT] = {put_call, "sqrtf", NULL, 0, "root"},
+	[TX_SQRT] = {put_call, "square_root", NULL, 0, "root"},
 	[TX_FLOOR] = {put_call, "floorf", NULL, 0, "whole"},
 	[TX_BITS] = {put_bits, NULL, NULL, 0, "bits"},
 };
@@ -400,9 +400,12 @@ static int64_t upper(const tile_expr *x)
 static void put_division(cuda_cx *cx, text *t, const tile_expr *x, int level)
 {
 	const tile_expr *b = x->arg[1];
-	bool plain =
-		x->type == TILE_F32 || (upper(x->arg[0]) >= 0 && b->op == TX_CONST && b->i > 0);
+	bool plain = upper(x->arg[0]) >= 0 && b->op == TX_CONST && b->i > 0;
 
+	if (x->type == TILE_F32) {
+		put_arguments(cx, t, "divide", x);
+		return;
+	}
 	if (!plain) {
 		put_call(cx, t, x, level);
 		return;

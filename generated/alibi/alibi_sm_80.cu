@@ -208,7 +208,7 @@ alibi_sm_80(
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
                         const int col = 8 * n + lane % 4 * 2 + i % 2;
-                        const float quotient = float(-8 * (h + 1)) / float(H);
+                        const float quotient = divide(float(-8 * (h + 1)), float(H));
                         s[n][i] = __fmul_rn(__fmul_rn(0.088388346f, s[n][i])
                                 - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
                                 float(row_i[i / 2] - min(key0 + col, N - 1))), 1.442695f);
@@ -232,7 +232,7 @@ alibi_sm_80(
                     for (int i = 0; i < 4; i++) {
                         const int col = 8 * n + lane % 4 * 2 + i % 2;
                         const int key2 = key0 + col;
-                        const float quotient = float(-8 * (h + 1)) / float(H);
+                        const float quotient = divide(float(-8 * (h + 1)), float(H));
                         s[n][i] = j_first[i / 2] <= key2 && key2 <= j_last[i / 2]
                                 ? __fmul_rn(__fmul_rn(0.088388346f, s[n][i])
                                 - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
@@ -400,7 +400,7 @@ alibi_sm_80(
         row_i[i] = min(row0 + row, rows_total - 1);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         #pragma unroll

@@ -255,7 +255,7 @@ alibi_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_even[n][i] = __fmul_rn(__fmul_rn(0.088388346f, s_even[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
                                     float(row_i[i / 2] - min(max(base + 192 + col, 0), N - 1))),
@@ -280,7 +280,7 @@ alibi_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 192 + col;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(__fmul_rn(0.088388346f, s_even[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
@@ -330,7 +330,7 @@ alibi_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_odd[n][i] = __fmul_rn(__fmul_rn(0.088388346f, s_odd[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
                                     float(row_i[i / 2] - min(max(base + 128 + col, 0), N - 1))),
@@ -350,7 +350,7 @@ alibi_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 128 + col;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_odd[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(__fmul_rn(0.088388346f, s_odd[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
@@ -413,7 +413,7 @@ alibi_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_even[n][i] = __fmul_rn(__fmul_rn(0.088388346f, s_even[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
                                     float(row_i[i / 2] - min(max(base + 64 + col, 0), N - 1))),
@@ -433,7 +433,7 @@ alibi_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 64 + col;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(__fmul_rn(0.088388346f, s_even[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
@@ -491,7 +491,7 @@ alibi_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_odd[n][i] = __fmul_rn(__fmul_rn(0.088388346f, s_odd[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
                                     float(row_i[i / 2] - min(max(base + col, 0), N - 1))),
@@ -511,7 +511,7 @@ alibi_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int base2 = base + col;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_odd[n][i] = j_first[i / 2] <= base2 && base2 <= j_last[i / 2]
                                     ? __fmul_rn(__fmul_rn(0.088388346f, s_odd[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
@@ -623,7 +623,7 @@ alibi_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_even[n][i] = __fmul_rn(__fmul_rn(0.088388346f, s_even[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
                                     float(row_i[i / 2] - min(max(base_2 + 64 + col, 0), N - 1))),
@@ -643,7 +643,7 @@ alibi_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base_2 + 64 + col;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(__fmul_rn(0.088388346f, s_even[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
@@ -678,7 +678,7 @@ alibi_sm_90a(
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_odd[n][i] = __fmul_rn(__fmul_rn(0.088388346f, s_odd[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
                                     float(row_i[i / 2] - min(max(base_2 + col, 0), N - 1))),
@@ -698,7 +698,7 @@ alibi_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int base2 = base_2 + col;
-                            const float quotient = float(-8 * (h + 1)) / float(H);
+                            const float quotient = divide(float(-8 * (h + 1)), float(H));
                             s_odd[n][i] = j_first[i / 2] <= base2 && base2 <= j_last[i / 2]
                                     ? __fmul_rn(__fmul_rn(0.088388346f, s_odd[n][i])
                                     - __fmul_rn(quotient == 0.0f ? 1.0f : ex2(lg2(2.0f) * quotient),
@@ -815,7 +815,8 @@ alibi_sm_90a(
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
-                                        const float quotient = float(-8 * (h + 1)) / float(H);
+                                        const float quotient = divide(float(-8 * (h + 1)),
+                                                float(H));
                                         s_even[n][i] = __fmul_rn(__fmul_rn(0.088388346f,
                                                 s_even[n][i])
                                                 - __fmul_rn(quotient == 0.0f ? 1.0f
@@ -837,7 +838,8 @@ alibi_sm_90a(
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
                                         const int key2 = key0 + col;
-                                        const float quotient = float(-8 * (h + 1)) / float(H);
+                                        const float quotient = divide(float(-8 * (h + 1)),
+                                                float(H));
                                         s_even[n][i] = j_first[i / 2] <= key2
                                                 && key2 <= j_last[i / 2]
                                                 ? __fmul_rn(__fmul_rn(0.088388346f, s_even[n][i])
@@ -1004,7 +1006,7 @@ alibi_sm_90a(
         row_i[i] = min(row0 + row, rows_total - 1);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         if (aligned == 0) {

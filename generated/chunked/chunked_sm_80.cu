@@ -458,7 +458,7 @@ chunked_sm_80(
             row_i[r][i] = min(row0 + row, rows_total - 1);
             l[r][i] = quad_sum(l[r][i]);
             inverse[r][i] = 1.0f;
-            inverse[r][i] = l[r][i] == 0.0f ? 0.0f : inverse[r][i] / l[r][i];
+            inverse[r][i] = l[r][i] == 0.0f ? 0.0f : divide(inverse[r][i], l[r][i]);
         }
     if ((wanted & 1) != 0) {
         #pragma unroll

@@ -69,9 +69,9 @@ logn_sm_80(
         const int row = item / 128, col = item % 128;
         const int clamped = min(row0 + row, rows_total - 1);
         const int quotient = floor_div(clamped, heads);
-        rows(row, col) = bf16(float(q[b * q_stride_B + quotient * q_stride_i
+        rows(row, col) = bf16(divide(float(q[b * q_stride_B + quotient * q_stride_i
                 + (first_head + floor_mod(clamped, heads)) * q_stride_H + col])
-                * (lg2(float(quotient + 1)) * 0.6931472f) / (lg2(base) * 0.6931472f));
+                * (lg2(float(quotient + 1)) * 0.6931472f), lg2(base) * 0.6931472f));
     }
     __syncthreads();
     uint32_t row_op[8][4];  // row operand of the scores
@@ -397,7 +397,7 @@ logn_sm_80(
         row_h[i] = first_head + floor_mod(min(row0 + row, rows_total - 1), heads);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         #pragma unroll

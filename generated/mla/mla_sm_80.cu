@@ -406,7 +406,7 @@ mla_sm_80(
         row_h[i] = floor_mod(min(row0 + row, rows_total - 1), H);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         #pragma unroll
@@ -726,7 +726,7 @@ mla_sm_80(
         row_h[i] = floor_mod(min(row0 + row, rows_total - 1), H);
         l[i] = quad_sum(l[i]);
         inverse_2[i] = 1.0f;
-        inverse_2[i] = l[i] == 0.0f ? 0.0f : inverse_2[i] / l[i];
+        inverse_2[i] = l[i] == 0.0f ? 0.0f : divide(inverse_2[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         #pragma unroll

@@ -455,7 +455,7 @@ mqa_sm_80(
             row_h[r][i] = floor_mod(min(row0 + row, rows_total - 1), H);
             l[r][i] = quad_sum(l[r][i]);
             inverse[r][i] = 1.0f;
-            inverse[r][i] = l[r][i] == 0.0f ? 0.0f : inverse[r][i] / l[r][i];
+            inverse[r][i] = l[r][i] == 0.0f ? 0.0f : divide(inverse[r][i], l[r][i]);
         }
     if ((wanted & 1) != 0) {
         #pragma unroll

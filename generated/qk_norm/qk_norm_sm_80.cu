@@ -131,11 +131,11 @@ qk_norm_sm_80(
     for (int item = tid; item < 64 * 128; item += THREADS) {
         const int row = item / 128, col = item % 128;
         const int clamped = min(row0 + row, rows_total - 1);
-        rows(row, col) = bf16(gq[col]
+        rows(row, col) = bf16(divide(gq[col]
                 * float(q[b * q_stride_B + floor_div(clamped, heads) * q_stride_i
-                + (first_head + floor_mod(clamped, heads)) * q_stride_H + col]) * gk[col]
-                / sqrtf(eps + (sums(row, 0) + sums(row, 1) + sums(row, 2) + sums(row, 3))
-                / 128.0f));
+                + (first_head + floor_mod(clamped, heads)) * q_stride_H + col]) * gk[col],
+                square_root(eps + divide(sums(row, 0) + sums(row, 1) + sums(row, 2) + sums(row, 3),
+                128.0f))));
     }
     __syncthreads();
     uint32_t row_op[8][4];  // row operand of the scores
@@ -225,10 +225,10 @@ qk_norm_sm_80(
                 const int row = item / 128, col = item % 128;
                 const int j = j_low + row;
                 keys(slot, row, col) = bf16(j <= j_high
-                        ? float(k[b * k_stride_B + min(j, N - 1) * k_stride_j + g * k_stride_G
-                        + col]) / sqrtf(eps
-                        + (sums(row, 0) + sums(row, 1) + sums(row, 2) + sums(row, 3)) / 128.0f)
-                        : 0.0f);
+                        ? divide(float(k[b * k_stride_B + min(j, N - 1) * k_stride_j
+                        + g * k_stride_G + col]),
+                        square_root(eps + divide(sums(row, 0) + sums(row, 1) + sums(row, 2)
+                        + sums(row, 3), 128.0f))) : 0.0f);
             }
 
             // spec:29  o = sum(j) p * v
@@ -321,10 +321,10 @@ qk_norm_sm_80(
                     const int row = item / 128, col = item % 128;
                     const int position = block0 + 64 + row;
                     keys(1 - slot, row, col) = bf16(position <= j_high
-                            ? float(k[b * k_stride_B + min(position, N - 1) * k_stride_j
-                            + g * k_stride_G + col])
-                            / sqrtf(eps + (sums(row, 0) + sums(row, 1) + sums(row, 2)
-                            + sums(row, 3)) / 128.0f) : 0.0f);
+                            ? divide(float(k[b * k_stride_B + min(position, N - 1) * k_stride_j
+                            + g * k_stride_G + col]),
+                            square_root(eps + divide(sums(row, 0) + sums(row, 1) + sums(row, 2)
+                            + sums(row, 3), 128.0f))) : 0.0f);
                 }
                 if (aligned != 0) {
                     #pragma unroll 1
@@ -556,7 +556,7 @@ qk_norm_sm_80(
         row_h[i] = first_head + floor_mod(min(row0 + row, rows_total - 1), heads);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         #pragma unroll

@@ -72,7 +72,7 @@ rope_sm_80(
         const int quotient = floor_div(clamped, heads);
         const int64_t offset = b * q_stride_B + quotient * q_stride_i
                 + (first_head + floor_mod(clamped, heads)) * q_stride_H;
-        const float quotient2 = float(-2 * (col / 2)) / 128.0f;
+        const float quotient2 = divide(float(-2 * (col / 2)), 128.0f);
         const bool below = theta < 0.0f;
         const float product = quotient2 * 0.5f;
         const float power = ex2(lg2(fabsf(theta)) * quotient2);
@@ -131,7 +131,7 @@ rope_sm_80(
                 const int j = j_low + row;
                 const int clamped = min(j, N - 1);
                 const int64_t offset = b * k_stride_B + clamped * k_stride_j + g * k_stride_G;
-                const float quotient = float(-2 * (col / 2)) / 128.0f;
+                const float quotient = divide(float(-2 * (col / 2)), 128.0f);
                 const bool below = theta < 0.0f;
                 const float product = quotient * 0.5f;
                 const float power = ex2(lg2(fabsf(theta)) * quotient);
@@ -193,7 +193,7 @@ rope_sm_80(
                     const int position = block0 + 64 + row;
                     const int clamped = min(position, N - 1);
                     const int64_t offset = b * k_stride_B + clamped * k_stride_j + g * k_stride_G;
-                    const float quotient = float(-2 * (col / 2)) / 128.0f;
+                    const float quotient = divide(float(-2 * (col / 2)), 128.0f);
                     const bool below = theta < 0.0f;
                     const float product = quotient * 0.5f;
                     const float power = ex2(lg2(fabsf(theta)) * quotient);
@@ -453,7 +453,7 @@ rope_sm_80(
         row_h[i] = first_head + floor_mod(min(row0 + row, rows_total - 1), heads);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         #pragma unroll

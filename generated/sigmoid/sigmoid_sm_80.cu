@@ -191,7 +191,7 @@ sigmoid_sm_80(
             for (int n = 0; n < 8; n++)
                 #pragma unroll
                 for (int i = 0; i < 4; i++)
-                    s[n][i] = 1.0f / (1.0f + ex2(-0.125f * (s[n][i] + c[i / 2]) * 1.442695f));
+                    s[n][i] = divide(1.0f, 1.0f + ex2(-0.125f * (s[n][i] + c[i / 2]) * 1.442695f));
         } else {
             int j_first[2], j_last[2];
             #pragma unroll
@@ -208,7 +208,7 @@ sigmoid_sm_80(
                     const int col = 8 * n + lane % 4 * 2 + i % 2;
                     const int key = key0 + col;
                     s[n][i] = j_first[i / 2] <= key && key <= j_last[i / 2]
-                            ? 1.0f / (1.0f + ex2(-0.125f * (s[n][i] + c[i / 2]) * 1.442695f))
+                            ? divide(1.0f, 1.0f + ex2(-0.125f * (s[n][i] + c[i / 2]) * 1.442695f))
                             : 0.0f;
                 }
         }

@@ -230,8 +230,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_even[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
+                            s_even[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -247,8 +247,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 448 + col;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 #pragma unroll
@@ -283,8 +283,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_odd[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
+                            s_odd[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -300,8 +300,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 384 + col;
                             s_odd[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 wgmma_wait<1>(acc, w);
@@ -347,8 +347,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_even[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
+                            s_even[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -364,8 +364,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 320 + col;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 wgmma_wait<1>(acc, w);
@@ -411,8 +411,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_odd[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
+                            s_odd[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -428,8 +428,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 256 + col;
                             s_odd[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 wgmma_wait<1>(acc, w);
@@ -475,8 +475,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_even[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
+                            s_even[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -492,8 +492,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 192 + col;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 wgmma_wait<1>(acc, w);
@@ -539,8 +539,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_odd[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
+                            s_odd[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -556,8 +556,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 128 + col;
                             s_odd[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 wgmma_wait<1>(acc, w);
@@ -603,8 +603,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_even[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
+                            s_even[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -620,8 +620,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 64 + col;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 wgmma_wait<1>(acc, w);
@@ -662,8 +662,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_odd[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
+                            s_odd[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -679,8 +679,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int base2 = base + col;
                             s_odd[n][i] = j_first[i / 2] <= base2 && base2 <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 value_full.await(0, parity);
@@ -775,8 +775,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_even[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
+                            s_even[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -792,8 +792,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base_2 + 64 + col;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_even[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_even[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 #pragma unroll
@@ -815,8 +815,8 @@ sigmoid_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++)
-                            s_odd[n][i] = 1.0f
-                                    / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
+                            s_odd[n][i] = divide(1.0f,
+                                    1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f));
                 } else {
                     #pragma unroll
                     for (int i = 0; i < 2; i++) {
@@ -832,8 +832,8 @@ sigmoid_sm_90a(
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int base2 = base_2 + col;
                             s_odd[n][i] = j_first[i / 2] <= base2 && base2 <= j_last[i / 2]
-                                    ? 1.0f / (1.0f + ex2(-0.125f * (s_odd[n][i] + c[i / 2])
-                                    * 1.442695f)) : 0.0f;
+                                    ? divide(1.0f, 1.0f
+                                    + ex2(-0.125f * (s_odd[n][i] + c[i / 2]) * 1.442695f)) : 0.0f;
                         }
                 }
                 value_full.await(6 - block_3 * 2, parity);

@@ -479,7 +479,7 @@ sink_sm_80(
             l[r][i] = __fmul_rn(l[r][i], inverse[r][i])
                     + (sink[r][i] == -INFINITY ? 0.0f : ex2(sink[r][i] - top_2[r][i]));
             m[r][i] = top_2[r][i];
-            inverse[r][i] = l[r][i] == 0.0f ? 0.0f : inverse[r][i] / l[r][i];
+            inverse[r][i] = l[r][i] == 0.0f ? 0.0f : divide(inverse[r][i], l[r][i]);
         }
     if ((wanted & 1) != 0) {
         #pragma unroll

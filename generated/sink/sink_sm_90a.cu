@@ -1159,7 +1159,7 @@ sink_sm_90a(
         l[i] = __fmul_rn(l[i], inverse[i])
                 + (sink[i] == -INFINITY ? 0.0f : ex2(sink[i] - top_2[i]));
         m[i] = top_2[i];
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         if (aligned == 0) {

@@ -214,7 +214,7 @@ softcap_sm_80(
                 for (int n = 0; n < 8; n++)
                     #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        const float quotient = 0.088388346f * s[n][i] / cap;
+                        const float quotient = divide(0.088388346f * s[n][i], cap);
                         const float product = quotient * quotient;
                         s[n][i] = __fmul_rn(cap
                                 * (fabsf(quotient) < 0.625f
@@ -243,7 +243,7 @@ softcap_sm_80(
                     for (int i = 0; i < 4; i++) {
                         const int col = 8 * n + lane % 4 * 2 + i % 2;
                         const int key2 = key0 + col;
-                        const float quotient = 0.088388346f * s[n][i] / cap;
+                        const float quotient = divide(0.088388346f * s[n][i], cap);
                         const float product = quotient * quotient;
                         s[n][i] = j_first[i / 2] <= key2 && key2 <= j_last[i / 2]
                                 ? __fmul_rn(cap * (fabsf(quotient) < 0.625f
@@ -416,7 +416,7 @@ softcap_sm_80(
         row_h[i] = first_head + floor_mod(min(row0 + row, rows_total - 1), heads);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         #pragma unroll

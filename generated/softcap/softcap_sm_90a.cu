@@ -261,7 +261,7 @@ softcap_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            const float quotient = 0.088388346f * s_even[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_even[n][i], cap);
                             const float product = quotient * quotient;
                             s_even[n][i] = __fmul_rn(cap
                                     * (fabsf(quotient) < 0.625f
@@ -290,7 +290,7 @@ softcap_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 192 + col;
-                            const float quotient = 0.088388346f * s_even[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_even[n][i], cap);
                             const float product = quotient * quotient;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(cap * (fabsf(quotient) < 0.625f
@@ -342,7 +342,7 @@ softcap_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            const float quotient = 0.088388346f * s_odd[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_odd[n][i], cap);
                             const float product = quotient * quotient;
                             s_odd[n][i] = __fmul_rn(cap
                                     * (fabsf(quotient) < 0.625f
@@ -366,7 +366,7 @@ softcap_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 128 + col;
-                            const float quotient = 0.088388346f * s_odd[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_odd[n][i], cap);
                             const float product = quotient * quotient;
                             s_odd[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(cap * (fabsf(quotient) < 0.625f
@@ -431,7 +431,7 @@ softcap_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            const float quotient = 0.088388346f * s_even[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_even[n][i], cap);
                             const float product = quotient * quotient;
                             s_even[n][i] = __fmul_rn(cap
                                     * (fabsf(quotient) < 0.625f
@@ -455,7 +455,7 @@ softcap_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base + 64 + col;
-                            const float quotient = 0.088388346f * s_even[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_even[n][i], cap);
                             const float product = quotient * quotient;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(cap * (fabsf(quotient) < 0.625f
@@ -515,7 +515,7 @@ softcap_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            const float quotient = 0.088388346f * s_odd[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_odd[n][i], cap);
                             const float product = quotient * quotient;
                             s_odd[n][i] = __fmul_rn(cap
                                     * (fabsf(quotient) < 0.625f
@@ -539,7 +539,7 @@ softcap_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int base2 = base + col;
-                            const float quotient = 0.088388346f * s_odd[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_odd[n][i], cap);
                             const float product = quotient * quotient;
                             s_odd[n][i] = j_first[i / 2] <= base2 && base2 <= j_last[i / 2]
                                     ? __fmul_rn(cap * (fabsf(quotient) < 0.625f
@@ -653,7 +653,7 @@ softcap_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            const float quotient = 0.088388346f * s_even[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_even[n][i], cap);
                             const float product = quotient * quotient;
                             s_even[n][i] = __fmul_rn(cap
                                     * (fabsf(quotient) < 0.625f
@@ -677,7 +677,7 @@ softcap_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int position = base_2 + 64 + col;
-                            const float quotient = 0.088388346f * s_even[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_even[n][i], cap);
                             const float product = quotient * quotient;
                             s_even[n][i] = j_first[i / 2] <= position && position <= j_last[i / 2]
                                     ? __fmul_rn(cap * (fabsf(quotient) < 0.625f
@@ -714,7 +714,7 @@ softcap_sm_90a(
                     for (int n = 0; n < 8; n++)
                         #pragma unroll
                         for (int i = 0; i < 4; i++) {
-                            const float quotient = 0.088388346f * s_odd[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_odd[n][i], cap);
                             const float product = quotient * quotient;
                             s_odd[n][i] = __fmul_rn(cap
                                     * (fabsf(quotient) < 0.625f
@@ -738,7 +738,7 @@ softcap_sm_90a(
                         for (int i = 0; i < 4; i++) {
                             const int col = 8 * n + lane % 4 * 2 + i % 2;
                             const int base2 = base_2 + col;
-                            const float quotient = 0.088388346f * s_odd[n][i] / cap;
+                            const float quotient = divide(0.088388346f * s_odd[n][i], cap);
                             const float product = quotient * quotient;
                             s_odd[n][i] = j_first[i / 2] <= base2 && base2 <= j_last[i / 2]
                                     ? __fmul_rn(cap * (fabsf(quotient) < 0.625f
@@ -857,7 +857,8 @@ softcap_sm_90a(
                                 for (int n = 0; n < 8; n++)
                                     #pragma unroll
                                     for (int i = 0; i < 4; i++) {
-                                        const float quotient = 0.088388346f * s_even[n][i] / cap;
+                                        const float quotient = divide(0.088388346f * s_even[n][i],
+                                                cap);
                                         const float product = quotient * quotient;
                                         s_even[n][i] = __fmul_rn(cap
                                                 * (fabsf(quotient) < 0.625f
@@ -883,7 +884,8 @@ softcap_sm_90a(
                                     for (int i = 0; i < 4; i++) {
                                         const int col = 8 * n + lane % 4 * 2 + i % 2;
                                         const int key2 = key0 + col;
-                                        const float quotient = 0.088388346f * s_even[n][i] / cap;
+                                        const float quotient = divide(0.088388346f * s_even[n][i],
+                                                cap);
                                         const float product = quotient * quotient;
                                         s_even[n][i] = j_first[i / 2] <= key2
                                                 && key2 <= j_last[i / 2]
@@ -1056,7 +1058,7 @@ softcap_sm_90a(
         row_h[i] = first_head + floor_mod(min(row0 + row, rows_total - 1), heads);
         l[i] = quad_sum(l[i]);
         inverse[i] = 1.0f;
-        inverse[i] = l[i] == 0.0f ? 0.0f : inverse[i] / l[i];
+        inverse[i] = l[i] == 0.0f ? 0.0f : divide(inverse[i], l[i]);
     }
     if ((wanted & 1) != 0) {
         if (aligned == 0) {

@@ -288,6 +288,14 @@ inline float lg2(float x)
 {
 	return log2f(flush(x));
 }
+inline float divide(float a, float b)
+{
+	return a / b;
+}
+inline float square_root(float x)
+{
+	return sqrtf(x);
+}
 inline float rcp(float x)
 {
 	return flush(1 / flush(x));
