@@ -269,11 +269,9 @@ static num value_mul(ptx_cx *h, const place *at, const tile_expr *x)
  * makes the driver's linker, which takes it for one to elsewhere, serialise them (C7509). */
 static num value_div(ptx_cx *h, const place *at, const tile_expr *x)
 {
-	V arg[2];
-
 	if (x->type == TILE_F32) {
-		arg[0] = left_v(h, at, x);
-		arg[1] = num_v(h, right(h, at, x));
+		V arg[2] = {left_v(h, at, x), right_v(h, at, x)};
+
 		return num_of(h,
 			ptx_asm(h, h->f32, PTX_PURE, "=f,f,f", arg, 2, "div.full.f32 $0, $1, $2;"));
 	}

@@ -36,7 +36,7 @@ static const struct form {
 	[TX_ADD] = {put_infix, "+", "+", LEVEL_SUM, "sum"},
 	[TX_SUB] = {put_infix, "-", "-", LEVEL_SUM, "rest"},
 	[TX_MUL] = {put_infix, "*", "*", LEVEL_PRODUCT, "product"},
-	[TX_DIV] = {put_division, "/", "floor_div", LEVEL_PRODUCT, "quotient"},
+	[TX_DIV] = {put_division, "divide", "floor_div", LEVEL_PRODUCT, "quotient"},
 	[TX_MOD] = {put_division, "%", "floor_mod", LEVEL_PRODUCT, "remainder"},
 	[TX_MIN] = {put_call, "fminf", "min", 0, "least"},
 	[TX_MAX] = {put_call, "fmaxf", "max", 0, "most"},
@@ -396,23 +396,19 @@ static int64_t upper(const tile_expr *x)
 	return r > most ? -1 : r;
 }
 
-/* C's division is the program's where nothing is negative. */
+/* C's division of integers is the program's where nothing is negative. */
 static void put_division(cuda_cx *cx, text *t, const tile_expr *x, int level)
 {
 	const tile_expr *b = x->arg[1];
-	bool plain = upper(x->arg[0]) >= 0 && b->op == TX_CONST && b->i > 0;
+	bool plain = x->type != TILE_F32 && upper(x->arg[0]) >= 0 && b->op == TX_CONST && b->i > 0;
 
-	if (x->type == TILE_F32) {
-		put_arguments(cx, t, "divide", x);
-		return;
-	}
 	if (!plain) {
 		put_call(cx, t, x, level);
 		return;
 	}
 	if (level > LEVEL_PRODUCT)
 		text_put(t, "(");
-	put_operands(cx, t, x, form[x->op].text, LEVEL_PRODUCT);
+	put_operands(cx, t, x, x->op == TX_DIV ? "/" : "%", LEVEL_PRODUCT);
 	if (level > LEVEL_PRODUCT)
 		text_put(t, ")");
 }

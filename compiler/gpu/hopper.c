@@ -412,7 +412,7 @@ tile_program *gpu_hopper_lower(arena *a, const gpu_plan *plan, diags *d)
 	hopper_declare(&h);
 	gpu_windows(&g);
 	hopper_streams(&h);
-	if (plan->form->outers) /* windows end in some tile of each block at many positions */
+	if (plan->form->outers) /* read from there for the tiles of a mask: few registers, at many positions */
 		gpu_keep_rows(&g);
 	hopper_barriers(&h);
 	passes(&h);

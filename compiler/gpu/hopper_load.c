@@ -317,6 +317,21 @@ void hopper_put_rows(hopper *h, tile_buffer *b, int rows, const model_stream *st
 		tile_end(g->p);
 }
 
+/* From shared memory, where they have landed, scaled for A. */
+static void rows_to_registers(hopper *h, int s)
+{
+	gpu_cx *g = h->g;
+	loc at = h->plan->streams.item[s].e->at;
+	tile_frag *f = g->stream[s];
+
+	tile_ldsm(g->p, at, tile_whole(f),
+		tile_part(h->rows, NULL, NULL, NULL, h->plan->rows, f->cols), false);
+	if (gpu_row_scale(g) != 1)
+		tile_map(g->p, at, tile_whole(f),
+			op2(g, TX_MUL, tx_frag(g->p, f),
+				tx_cvt(g->p, f->type, tx_f32(g->p, gpu_row_scale(g)))));
+}
+
 static void load_row_stream(hopper *h, int s)
 {
 	gpu_cx *g = h->g;
@@ -334,38 +349,19 @@ static void load_row_stream(hopper *h, int s)
 			op2(g, TX_ADD, g->first_head, op2(g, TX_MOD, row, g->heads));
 	hopper_put_rows(h, h->kept[s] ? h->kept[s] : h->rows, h->plan->rows, st, &e);
 	tile_commit(g->p, at);
-}
-
-/* From shared memory, where they have landed, scaled for A. */
-static void rows_to_registers(hopper *h, int s)
-{
-	gpu_cx *g = h->g;
-	loc at = h->plan->streams.item[s].e->at;
-	tile_frag *f = g->stream[s];
-
-	tile_ldsm(g->p, at, tile_whole(f),
-		tile_part(h->rows, NULL, NULL, NULL, h->plan->rows, f->cols), false);
-	if (gpu_row_scale(g) != 1)
-		tile_map(g->p, at, tile_whole(f),
-			op2(g, TX_MUL, tx_frag(g->p, f),
-				tx_cvt(g->p, f->type, tx_f32(g->p, gpu_row_scale(g)))));
+	tile_wait(g->p, at, 0);
+	tile_barrier(g->p, at);
+	if (h->kept[s])
+		return;
+	rows_to_registers(h, s);
+	tile_barrier(g->p, at);
 }
 
 static void load_rows(hopper *h)
 {
-	gpu_cx *g = h->g;
-
-	for (int s = 0; s < h->plan->streams.count; s++) {
-		if (!g->stream[s] || h->plan->streams.item[s].outer >= 0)
-			continue;
-		load_row_stream(h, s);
-		tile_wait(g->p, g->s->at, 0);
-		tile_barrier(g->p, g->s->at);
-		if (h->kept[s])
-			continue;
-		rows_to_registers(h, s);
-		tile_barrier(g->p, g->s->at);
-	}
+	for (int s = 0; s < h->plan->streams.count; s++)
+		if (h->g->stream[s] && h->plan->streams.item[s].outer < 0)
+			load_row_stream(h, s);
 }
 
 /* Where rows pass through the values' memory, those come last. */

@@ -158,18 +158,23 @@ static void next_block(hopper *h)
 
 /* --- tiles of keys: wait for one, give one back --- */
 
-static void await_tile(hopper *h, tile_mbar *full, int step, X first)
+/* Until a step's tile has landed, where `first` is true. */
+static void await_landed(hopper *h, tile_mbar *full, int step, X first)
 {
 	gpu_cx *g = h->g;
 	bool always = tx_is_const(first, 1);
 
-	if (!first_of_tile(h, step))
-		return;
 	if (!always)
 		tile_if_begin(g->p, g->s->at, first);
 	tile_await(g->p, g->s->at, full, tile_of(h, step), var(h, h->at.parity));
 	if (!always)
 		tile_end(g->p);
+}
+
+static void await_tile(hopper *h, tile_mbar *full, int step, X first)
+{
+	if (first_of_tile(h, step))
+		await_landed(h, full, step, first);
 }
 
 /* With outer axes: the last warp that is done with some tiles of the block, `first` the newest of them,
@@ -470,7 +475,7 @@ static void begin_position(hopper *h)
 	tile_end(g->p);
 }
 
-/* One part of A, or c, of the next position. */
+/* One part of A of the next position. */
 static void build_next(hopper *h, void (*part)(hopper *))
 {
 	if (!h->at.outer)
@@ -534,17 +539,10 @@ static void middle_step(hopper *h, int step)
  * from moving the wait for P V, which follows, above the exponentials. */
 static void await_last(hopper *h)
 {
-	gpu_cx *g = h->g;
-	loc at = g->s->at;
-	bool always = tx_is_const(at_first(h), 1);
+	int step = h->steps - 1;
 
-	if (always && !first_of_tile(h, h->steps - 1))
-		return;
-	if (!always)
-		tile_if_begin(g->p, at, at_first(h));
-	tile_await(g->p, at, h->value_full, tile_of(h, h->steps - 1), var(h, h->at.parity));
-	if (!always)
-		tile_end(g->p);
+	if (h->at.outer || first_of_tile(h, step))
+		await_landed(h, h->value_full, step, at_first(h));
 }
 
 /* The last step but one: no scores are left to issue, and nothing stays in flight behind it. */
@@ -569,6 +567,7 @@ static void late_step(hopper *h)
 	wait(h, 0, false, g->sum, h->p);
 	values_done(h, step);
 	pack(h, step + 1);
+	load_freed(h);
 }
 
 static void drain(hopper *h, X count)
@@ -611,7 +610,6 @@ static void position(hopper *h)
 	for (int step = 0; step + 2 < h->steps; step++)
 		middle_step(h, step);
 	late_step(h);
-	load_freed(h);
 }
 
 /* `count` times `keys` keys from the newest, the first of them from `base` on; with `loads`, that

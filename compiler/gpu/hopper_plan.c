@@ -295,10 +295,10 @@ static bool choose_key_tile(gpu_plan *p, diags *d)
 	if (!asked(x, p->key_tile, 16, 256, &p->key_tile, d))
 		return false;
 	p->registers = register_need(p, p->key_tile);
-	if (p->registers > REGISTERS_MOST)
+	if (!p->key_tile || p->registers > REGISTERS_MOST) {
 		p->key_tile = 0;
-	if (!p->key_tile)
 		return false;
+	}
 	p->load = p->key_tile;
 	while (p->load < 64)
 		p->load *= 2;

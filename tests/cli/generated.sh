@@ -23,16 +23,17 @@ fi
 
 ptxas=$(PATH=$PATH:/usr/local/cuda/bin command -v ptxas) || exit 77
 assemble() {
-	local arch log=$TMP/$(basename "$2").log
+	local arch mode modes=-v log=$TMP/$(basename "$2").log
 	arch=$(sed -n 's/^\.target \([a-z0-9_]*\).*/\1/p' "$2")
-	"$1" -v -arch="$arch" -o "$log.cubin" "$2" >"$log" 2>&1 || {
-		cat "$log"
-		exit 255
-	}
-	rm "$log.cubin"
 	# The driver's linker assembles relocatable code, in which a subroutine's call serialises products of warpgroups.
-	[ "$arch" != sm_90a ] || "$1" -c -arch="$arch" -o "$log.o" "$2" >>"$log" 2>&1
-	rm -f "$log.o"
+	[ "$arch" != sm_90a ] || modes="-v -c"
+	for mode in $modes; do
+		"$1" $mode -arch="$arch" -o "$log.o" "$2" >>"$log" 2>&1 || {
+			cat "$log"
+			exit 255
+		}
+		rm "$log.o"
+	done
 	if grep -e "Performance Loss" -e "(C75[0-9]*)" "$log"; then
 		echo "$2"
 		exit 255
